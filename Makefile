@@ -1,0 +1,47 @@
+# make run     the chat, on http://127.0.0.1:8000
+# make test    every test
+# make check   lint, formatting, types, who may import whom
+# Another Python: make test PYTHON=python3.13 VENV=.venvs/3.13
+
+PYTHON ?= $(shell scripts/find-python)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test check format clean
+
+run: $(VENV)/run.stamp
+	@exec $(BIN)/roomcast serve $(ARGS)
+
+test: $(VENV)/test.stamp
+	@scripts/system-packages
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/check.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/check.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	$(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/check.stamp: $(VENV)/test.stamp
+	$(PIP_INSTALL) --editable '.[check,test]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Real-time WebSockets for ASGI."""

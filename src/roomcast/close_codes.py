@@ -1,0 +1,87 @@
+"""The close codes that Roomcast sends, and what a client should do on each.
+
+Codes below 4000 are RFC 6455's (section 7.4.1) and its registry's. Codes from 4000 on are ours, in two
+ranges that a client can tell apart without knowing the single code:
+
+- 4000 to 4019: do not reconnect before something else has changed (a token, a name).
+- 4020 to 4039: come back after a delay, and resume.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Advice(StrEnum):
+    """What a client should do after a close."""
+
+    DONE = "done"
+    """Both sides had finished."""
+    STOP = "stop"
+    """Do not come back: the same attempt would end the same way."""
+    RESUME = "resume"
+    """Come back after a growing, jittered delay, and resume from the last position."""
+
+
+class CloseCode(IntEnum):
+    """Close codes by name."""
+
+    NORMAL = 1000
+    """The conversation has ended as it should."""
+    GOING_AWAY = 1001
+    """The server or the page goes away."""
+    PROTOCOL_ERROR = 1002
+    """A frame that RFC 6455 does not allow."""
+    UNSUPPORTED_DATA = 1003
+    """A kind of message that this endpoint does not take."""
+    NO_STATUS = 1005
+    """Never sent: what is reported where the close frame had no code."""
+    ABNORMAL = 1006
+    """Never sent: what is reported where the connection was lost without a close frame."""
+    INVALID_DATA = 1007
+    """A message that is not what its type says, such as text that is not UTF-8."""
+    POLICY_VIOLATION = 1008
+    """A rule of this endpoint was broken, and no closer code fits."""
+    TOO_BIG = 1009
+    """A message over the size limit."""
+    INTERNAL_ERROR = 1011
+    """The handler raised."""
+    SERVICE_RESTART = 1012
+    """The server restarts."""
+    TRY_AGAIN_LATER = 1013
+    """The server is overloaded."""
+
+    BAD_REQUEST = 4000
+    """The request cannot be served as it was made: a room or user name that is no name."""
+    UNAUTHORIZED = 4001
+    """No token, or a bad one."""
+    FORBIDDEN = 4003
+    """The token does not allow this."""
+    NOT_FOUND = 4004
+    """There is no WebSocket at this path."""
+    TOO_SLOW = 4020
+    """The member did not read what was sent to it, until its outbox was full."""
+    RATE_LIMITED = 4029
+    """Too many messages or bytes a second."""
+
+    @property
+    def advice(self) -> Advice:
+        """What a client should do on this code."""
+        return advice(self)
+
+
+_STOP = frozenset({1002, 1003, 1007, 1008, 1009, 1010})
+
+
+def advice(code: int) -> Advice:
+    """Say what a client should do after a close with `code`, whether Roomcast sent it or not."""
+    if code == CloseCode.NORMAL:
+        return Advice.DONE
+    if code in _STOP or CloseCode.BAD_REQUEST <= code < CloseCode.TOO_SLOW:
+        return Advice.STOP
+    return Advice.RESUME
+
+
+def may_be_sent(code: int) -> bool:
+    """Say whether an endpoint may put `code` into a close frame (RFC 6455, section 7.4; IANA's registry)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
