@@ -1,1 +1,59 @@
-"""Real-time WebSockets for ASGI."""
+"""Real-time WebSockets for ASGI: rooms, presence and history for any app, on any server."""
+
+from roomcast.close_codes import Advice, CloseCode, advice
+from roomcast.errors import (
+    AlreadyJoined,
+    BrokerUnavailable,
+    ConfigurationError,
+    Disconnected,
+    InvalidClose,
+    InvalidHandshake,
+    InvalidJSON,
+    InvalidRoomName,
+    LimitReached,
+    OutOfOrder,
+    ReceiveTimeout,
+    RoomcastError,
+    RoomsClosed,
+    RoomsError,
+    UnexpectedMessage,
+    UnknownBroker,
+    Unpublishable,
+    UnsupportedData,
+    WebSocketError,
+)
+from roomcast.rooms import Joined, Left, Member, Position, Presence, Publication, Rooms
+from roomcast.websocket import WebSocket
+
+__all__ = [
+    "Advice",
+    "AlreadyJoined",
+    "BrokerUnavailable",
+    "CloseCode",
+    "ConfigurationError",
+    "Disconnected",
+    "InvalidClose",
+    "InvalidHandshake",
+    "InvalidJSON",
+    "InvalidRoomName",
+    "Joined",
+    "Left",
+    "LimitReached",
+    "Member",
+    "OutOfOrder",
+    "Position",
+    "Presence",
+    "Publication",
+    "ReceiveTimeout",
+    "RoomcastError",
+    "Rooms",
+    "RoomsClosed",
+    "RoomsError",
+    "UnexpectedMessage",
+    "UnknownBroker",
+    "Unpublishable",
+    "UnsupportedData",
+    "WebSocket",
+    "WebSocketError",
+    "advice",
+]

@@ -5,6 +5,7 @@ RoomcastError
 ├── WebSocketError              one connection, through roomcast.WebSocket
 │   ├── Disconnected            (OSError)       the connection is over; carries code and reason
 │   ├── OutOfOrder              (RuntimeError)  a call that does not fit the connection's state
+│   ├── InvalidHandshake        (ValueError)    an answer to the handshake that cannot be given
 │   ├── UnexpectedMessage       (TypeError)     binary where text was asked for, or text for binary
 │   ├── InvalidJSON             (ValueError)    the peer's text is not JSON
 │   ├── UnsupportedData         (TypeError)     a value that no frame can carry was to be sent
@@ -58,6 +59,10 @@ class Disconnected(WebSocketError, OSError):
 
 class OutOfOrder(WebSocketError, RuntimeError):
     """A call that does not fit the connection's state, such as `send` before `accept`."""
+
+
+class InvalidHandshake(WebSocketError, ValueError):
+    """An answer to the handshake that cannot be given: a subprotocol not offered, a header or status no good."""
 
 
 class UnexpectedMessage(WebSocketError, TypeError):

@@ -1,0 +1,91 @@
+"""The chat as an ASGI app: the page over HTTP, and three WebSockets."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from roomcast.chat import sockets
+from roomcast.rooms import Rooms
+from roomcast.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from roomcast.rooms import Broker
+
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+PAGE_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+def create_app(broker: str | Broker | None = None) -> Starlette:
+    """Make the chat.
+
+    Args:
+        broker: a broker, or its URL. Without one, `ROOMCAST_BROKER` of the environment, or else `memory://`.
+    """
+    rooms = Rooms(broker)
+
+    async def chat(ws: WebSocket) -> None:
+        await sockets.chat(ws, rooms)
+
+    return Starlette(
+        routes=[
+            *_page_routes(),
+            Route("/healthz", _healthz),
+            WebSocketRoute("/ws/chat", _Endpoint(chat)),
+            WebSocketRoute("/ws/echo", _Endpoint(sockets.echo)),
+            WebSocketRoute("/ws/binary", _Endpoint(sockets.binary)),
+            WebSocketRoute("/{path:path}", _Endpoint(sockets.not_found)),
+        ],
+        lifespan=rooms.lifespan,
+    )
+
+
+class _Endpoint:
+    """A handler of a `roomcast.WebSocket` as an ASGI app, which is what Starlette routes to untouched."""
+
+    def __init__(self, handler: Callable[[WebSocket], Awaitable[None]]) -> None:
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._handler(WebSocket(scope, receive, send))
+
+
+async def _healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+def _page_routes() -> list[Route]:
+    folder = resources.files("roomcast.chat").joinpath("page")
+    return [_file_route(file.name, file.read_bytes()) for file in folder.iterdir() if file.is_file()]
+
+
+def _file_route(name: str, content: bytes) -> Route:
+    """Serve one file of the page from memory: they are few and small."""
+    media_type = MEDIA_TYPES[name[name.rindex(".") :]]
+
+    async def serve(_request: Request) -> Response:
+        return Response(content, media_type=media_type, headers=PAGE_HEADERS)
+
+    return Route("/" if name == "index.html" else f"/{name}", serve)

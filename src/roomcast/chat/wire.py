@@ -1,0 +1,135 @@
+"""The chat's wire formats: how a room's events are written for plain clients, and for the page.
+
+A plain client needs nothing but a WebSocket, and gets two kinds of text frames:
+
+    {"type":"message","text":…,"room":…,"from":…,"key":…,"offset":…,"time":…}
+    {"type":"system","message":"Ada joined #general"}
+
+A client that asks for the subprotocol `roomcast.chat.v1`, as the page does, first gets a welcome with who is here;
+its notices also say who came or went, and it may ask for the rooms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from roomcast import jsontext
+from roomcast.rooms import Joined, Publication
+
+if TYPE_CHECKING:
+    from roomcast.rooms import Left, Position, Presence, RoomEvent
+
+SUBPROTOCOL = "roomcast.chat.v1"
+"""The subprotocol of clients that know members, rooms and keys."""
+MAX_KEY = 64
+"""The longest key of a message, in characters."""
+MAX_MEMBERS_TOLD = 200
+"""How many members a welcome names; it counts them all."""
+MAX_ROOMS_TOLD = 50
+"""How many rooms a list of rooms names: those with the most members."""
+
+
+class Said(NamedTuple):
+    """What a client's text frame says.
+
+    Attributes:
+        text: the message; "" where there is none.
+        key: the client's name for it, by which a repeated message is known.
+    """
+
+    text: str
+    key: str | None = None
+
+
+def read(frame: str) -> Said:
+    """Read a client's text frame: a JSON object with `text`, or any other text, which then is the message."""
+    try:
+        value = jsontext.loads(frame)
+    except ValueError:
+        return Said(frame)
+    match value:
+        case {"text": str(text), "key": str(key)} if 1 <= len(key) <= MAX_KEY:
+            return Said(text, key)
+        case {"text": str(text)}:
+            return Said(text)
+    return Said(frame)
+
+
+def asks_for_rooms(frame: str) -> bool:
+    """Whether a frame of the subprotocol asks for the rooms: `{"type":"rooms"}`."""
+    if len(frame) > 64:
+        return False
+    try:
+        return bool(jsontext.loads(frame) == {"type": "rooms"})
+    except ValueError:
+        return False
+
+
+def message(room: str, said: Said, name: str | None) -> str:
+    """Write a message as it is published; what is known only when it has its offset is added by the encoders."""
+    fields = {"type": "message", "text": said.text, "room": room, "from": name, "key": said.key}
+    return jsontext.dumps({key: value for key, value in fields.items() if value is not None})
+
+
+def error(text: str) -> str:
+    """Write an error for one client."""
+    return jsontext.dumps({"type": "error", "message": text})
+
+
+def welcome(room: str, own_id: str, members: list[Presence], rooms: dict[str, int], position: Position) -> str:
+    """Write what a client of the subprotocol gets first."""
+    return jsontext.dumps(
+        {
+            "type": "welcome",
+            "room": room,
+            "id": own_id,
+            "count": len(members),
+            "members": [_person(member) for member in members[:MAX_MEMBERS_TOLD]],
+            "rooms": _biggest(rooms),
+            "position": {"offset": position.offset, "epoch": position.epoch},
+        }
+    )
+
+
+def room_list(rooms: dict[str, int]) -> str:
+    """Write the rooms for a client of the subprotocol that asked for them."""
+    return jsontext.dumps({"type": "rooms", "rooms": _biggest(rooms)})
+
+
+def for_plain_clients(event: RoomEvent) -> str | bytes | None:
+    """Write an event for a plain client."""
+    if isinstance(event, Publication):
+        return _with_position(event)
+    return jsontext.dumps(_notice(event))
+
+
+def for_the_page(event: RoomEvent) -> str | bytes | None:
+    """Write an event for a client of the subprotocol."""
+    if isinstance(event, Publication):
+        return _with_position(event)
+    kind = "join" if isinstance(event, Joined) else "leave"
+    return jsontext.dumps({**_notice(event), "event": kind, **_person(event.member)})
+
+
+def _with_position(publication: Publication) -> str | bytes:
+    """Add the offset and the time to a message, which is a JSON object already: once more parsed for nothing."""
+    data, position = publication.data, publication.position
+    if isinstance(data, bytes) or not data.endswith("}"):
+        return data
+    offset = "" if position is None else f',"offset":{position.offset}'
+    return f'{data[:-1]}{offset},"time":{publication.time:.3f}}}'
+
+
+def _notice(event: Joined | Left) -> dict[str, str]:
+    who = _person(event.member)["name"] or "A user"
+    verb = "joined" if isinstance(event, Joined) else "left"
+    return {"type": "system", "message": f"{who} {verb} #{event.room}"}
+
+
+def _person(member: Presence) -> dict[str, Any]:
+    return {"id": member.id, "name": member.info["name"] if member.info else None}
+
+
+def _biggest(rooms: dict[str, int]) -> list[dict[str, Any]]:
+    ordered = sorted(rooms.items(), key=lambda room: (-room[1], room[0]))
+    return [{"name": name, "count": count} for name, count in ordered[:MAX_ROOMS_TOLD]]

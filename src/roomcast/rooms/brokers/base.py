@@ -1,0 +1,87 @@
+"""Broker: what gives publications their order, keeps them, and carries them to every node.
+
+A broker knows rooms and opaque bytes: no members, no sockets, no formats.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from roomcast.rooms.publication import Position
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+Deliver: TypeAlias = Callable[[str, Position | None, bytes], None]
+"""Called with the room, the position (None for what is not kept) and the payload; returns without waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A part of a room's history.
+
+    Attributes:
+        kept: positions and payloads, in order (or reversed, where that was asked for).
+        position: the room's newest position.
+        complete: whether nothing is missing between what was asked for and what is here.
+    """
+
+    kept: list[tuple[Position, bytes]]
+    position: Position
+    complete: bool
+
+
+class Broker(ABC):
+    """One broker, shared by all rooms of a node. Every method that waits may raise BrokerUnavailable."""
+
+    many_processes: ClassVar[bool]
+    """Whether several processes can share it."""
+
+    @abstractmethod
+    async def open(self, deliver: Deliver) -> None:
+        """Connect. From now on, hand what comes for subscribed rooms to `deliver`, in each room's order."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Disconnect and let go of everything."""
+
+    @abstractmethod
+    async def subscribe(self, room: str) -> None:
+        """Receive the room's publications; all that are published after this returns."""
+
+    @abstractmethod
+    async def unsubscribe(self, room: str) -> None:
+        """Receive no more of the room."""
+
+    @abstractmethod
+    async def publish(self, room: str, payload: bytes, *, key: str | None = None, keep: bool = True) -> Position:
+        """Give the payload its position, keep it, and carry it to every subscribed node, in one step.
+
+        A `key` seen lately in this room gives the position it had, and nothing is published again. With `keep`
+        false it is carried only, takes no offset, and the room's newest position is returned.
+        """
+
+    @abstractmethod
+    async def history(
+        self, room: str, *, since: Position | None = None, limit: int | None = None, reverse: bool = False
+    ) -> History:
+        """Give what is kept after `since` (all, if None), the oldest `limit`, or the newest with `reverse`."""
+
+    @abstractmethod
+    async def arrive(self, room: str, member: str, presence: bytes) -> None:
+        """Note a member's presence."""
+
+    @abstractmethod
+    async def depart(self, room: str, member: str) -> None:
+        """Forget a member's presence."""
+
+    @abstractmethod
+    async def present(self, room: str) -> list[bytes]:
+        """Give the presence of all members in a room, on all nodes."""
+
+    @abstractmethod
+    async def rooms(self) -> dict[str, int]:
+        """Give the rooms that have members, on any node, and how many."""

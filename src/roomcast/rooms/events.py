@@ -1,0 +1,98 @@
+"""What happens in a room, as opaque bytes for the brokers and as messages for the members.
+
+An event is a publication, a join or a leave. It crosses a broker in an envelope: a kind (1 byte), the time
+(8 bytes), the length of the excluded member's id (1 byte), that id, and the payload.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from roomcast.rooms.presence import Presence
+from roomcast.rooms.publication import Position, Publication
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+_TEXT, _BINARY, _JOINED, _LEFT = b"t", b"b", b"j", b"l"
+_HEAD = struct.Struct(">cdB")
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A member came into a room. The member itself is not told."""
+
+    room: str
+    member: Presence
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A member went out of a room, in whatever way."""
+
+    room: str
+    member: Presence
+
+
+RoomEvent: TypeAlias = "Publication | Joined | Left"
+
+Encoder: TypeAlias = Callable[[RoomEvent], "str | bytes | None"]
+"""Writes a room's events as the messages that its members get: one wire format.
+
+Called once for an event and a node, however many members use the same encoder: hand the same function to all.
+None means that members of this format get nothing for the event.
+"""
+
+
+def publications_only(event: RoomEvent) -> str | bytes | None:
+    """Write publications as they were published, and joins and leaves not at all: the default encoder."""
+    return event.data if isinstance(event, Publication) else None
+
+
+def to_envelope(event: RoomEvent) -> bytes:
+    """Write an event as brokers carry it.
+
+    Raises:
+        UnicodeEncodeError: for a publication of text that has no UTF-8 form (a lone surrogate).
+    """
+    match event:
+        case Publication(data=str(text)):
+            return _seal(_TEXT, event.time, event.exclude, text.encode())
+        case Publication(data=bytes(data)):
+            return _seal(_BINARY, event.time, event.exclude, data)
+        case Joined(member=member):
+            return _seal(_JOINED, member.since, member.id, member.to_bytes())
+        case Left(member=member):
+            return _seal(_LEFT, member.since, member.id, member.to_bytes())
+    raise TypeError(f"expected a room event, not {type(event).__name__}")
+
+
+def from_envelope(room: str, position: Position | None, envelope: bytes) -> RoomEvent:
+    """Read what `to_envelope` wrote."""
+    kind, time, size = _HEAD.unpack_from(envelope)
+    start = _HEAD.size + size
+    exclude = envelope[_HEAD.size : start].decode() or None
+    payload = envelope[start:]
+    match kind:
+        case b"t":
+            return Publication(room, payload.decode(), time, position, exclude)
+        case b"b":
+            return Publication(room, payload, time, position, exclude)
+        case b"j":
+            return Joined(room, Presence.from_bytes(payload))
+        case b"l":
+            return Left(room, Presence.from_bytes(payload))
+    raise ValueError(f"an envelope of kind {kind!r}, which this version does not know")
+
+
+def excluded(event: RoomEvent) -> str | None:
+    """Give the id of the member that does not get the event, if any."""
+    return event.exclude if isinstance(event, Publication) else event.member.id
+
+
+def _seal(kind: bytes, time: float, exclude: str | None, payload: bytes) -> bytes:
+    name = (exclude or "").encode()
+    return _HEAD.pack(kind, time, len(name)) + name + payload

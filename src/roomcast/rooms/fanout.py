@@ -1,0 +1,42 @@
+"""Fan-out: one event to all members of its room in this process, encoded once for each wire format."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from roomcast.protocol.prepared import PreparedMessage
+from roomcast.rooms.events import excluded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from roomcast.rooms.events import Encoder, RoomEvent
+    from roomcast.rooms.member import Member
+
+logger = logging.getLogger("roomcast.rooms")
+
+
+def fan_out(event: RoomEvent, members: Iterable[Member]) -> None:
+    """Offer the event to every member but the excluded one, without waiting for any."""
+    left_out = excluded(event)
+    encodings: dict[Encoder, PreparedMessage | None] = {}
+    for member in tuple(members):  # a member at its bound leaves while this goes on
+        if member.id == left_out:
+            continue
+        encoder = member.encoder
+        if encoder not in encodings:
+            encodings[encoder] = _encode(encoder, event)
+        message = encodings[encoder]
+        if message is not None:
+            member.deliver(message)
+
+
+def _encode(encoder: Encoder, event: RoomEvent) -> PreparedMessage | None:
+    try:
+        data = encoder(event)
+        return None if data is None else PreparedMessage(data)
+    except Exception:
+        # A publisher must not fail, nor other formats starve, because of one format's fault.
+        logger.exception("encoder %r could not write a %s", encoder, type(event).__name__)
+        return None

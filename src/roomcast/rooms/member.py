@@ -1,0 +1,119 @@
+"""Member: one connection's place in one room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from roomcast import jsontext
+from roomcast.errors import Disconnected
+from roomcast.protocol.prepared import PreparedMessage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Any
+
+    from roomcast.rooms.connection import Connection
+    from roomcast.rooms.events import Encoder
+    from roomcast.rooms.presence import Presence
+
+
+class MemberStats(NamedTuple):
+    """What has become of a member's messages.
+
+    Attributes:
+        queued_bytes: how many bytes wait on its connection, of all its rooms.
+        delivered: how many messages were handed to its connection.
+        dropped: how many were not, because the connection was over its bound or closed.
+    """
+
+    queued_bytes: int
+    delivered: int
+    dropped: int
+
+
+class Member:
+    """A member, as `Rooms.join` gives it.
+
+    Iterating over a member gives the messages that its connection receives, and ends when the connection does,
+    whoever ended it: the peer, the handler, or the room because the member was too slow.
+    """
+
+    __slots__ = ("_delivered", "_dropped", "connection", "encoder", "presence", "room")
+
+    def __init__(self, room: str, presence: Presence, connection: Connection, encoder: Encoder) -> None:
+        self.room = room
+        self.presence = presence
+        self.encoder = encoder
+        self.connection = connection
+        self._delivered = 0
+        self._dropped = 0
+
+    @property
+    def id(self) -> str:
+        """The member's id, unique among all members of all nodes."""
+        return self.presence.id
+
+    @property
+    def user(self) -> str | None:
+        """The user it belongs to, if the app said so."""
+        return self.presence.user
+
+    @property
+    def info(self) -> Any:  # noqa: ANN401 - whatever the app gave
+        """What the app told about it at the join."""
+        return self.presence.info
+
+    @property
+    def stats(self) -> MemberStats:
+        """What has become of its messages so far."""
+        return MemberStats(self.connection.outlet.queued_bytes, self._delivered, self._dropped)
+
+    @property
+    def closed(self) -> bool:
+        """Whether its connection takes nothing more."""
+        return self.connection.outlet.closed
+
+    def send(self, data: str | bytes) -> bool:
+        """Send to this member alone, in order with the room's messages, without waiting.
+
+        Returns:
+            Whether it was taken: not where the connection has closed, or closes because its outbox is full.
+        """
+        return self.deliver(PreparedMessage(data))
+
+    def send_json(self, value: Any) -> bool:  # noqa: ANN401
+        """Send `value` as JSON to this member alone, as `send` does."""
+        return self.send(jsontext.dumps(value))
+
+    def deliver(self, message: PreparedMessage) -> bool:
+        """Offer a message that may be on its way to others, too."""
+        taken = self.connection.outlet.offer(message)
+        if taken:
+            self._delivered += 1
+        else:
+            self._dropped += 1
+        return taken
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close its connection, without waiting."""
+        self.connection.outlet.close(code, reason)
+
+    async def receive(self) -> str | bytes:
+        """Wait for the next message of the connection.
+
+        Raises:
+            Disconnected: if the connection is over.
+        """
+        return await self.connection.receive()
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self.receive()
+        except Disconnected:
+            raise StopAsyncIteration from None
+
+    def __repr__(self) -> str:
+        return f"<Member {self.id} of {self.room!r}{' closed' if self.closed else ''}>"

@@ -1,0 +1,55 @@
+"""Membership: which member is in which room, in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomcast.errors import LimitReached
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from roomcast.rooms.member import Member
+
+
+class Membership:
+    """The members of this process, by room. A room without members is not kept.
+
+    Args:
+        members_per_room: how many members a room may have in this process.
+    """
+
+    def __init__(self, members_per_room: int) -> None:
+        self._members_per_room = members_per_room
+        self._rooms: dict[str, dict[str, Member]] = {}
+
+    def check_space(self, room: str) -> None:
+        """Find out whether one more member may come in.
+
+        Raises:
+            LimitReached: if the room is full.
+        """
+        if len(self.of(room)) >= self._members_per_room:
+            raise LimitReached(f"the room is full: it may have {self._members_per_room} members here")
+
+    def add(self, member: Member) -> None:
+        """Put a member into its room.
+
+        Raises:
+            LimitReached: if the room is full.
+        """
+        self.check_space(member.room)
+        self._rooms.setdefault(member.room, {})[member.id] = member
+
+    def discard(self, member: Member) -> bool:
+        """Take a member out of its room, and say whether it was there."""
+        members = self._rooms.get(member.room, {})
+        if members.pop(member.id, None) is None:
+            return False
+        if not members:
+            del self._rooms[member.room]
+        return True
+
+    def of(self, room: str) -> Collection[Member]:
+        """Give a room's members in the order of their joins."""
+        return self._rooms[room].values() if room in self._rooms else ()

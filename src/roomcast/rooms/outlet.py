@@ -1,0 +1,148 @@
+"""Outlet: how a message reaches one connection. The one seam between rooms and a server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from roomcast.close_codes import CloseCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Send
+
+    from roomcast.protocol.prepared import PreparedMessage
+
+logger = logging.getLogger("roomcast.rooms")
+
+OUTBOX_BYTES = 1 << 20
+"""How many bytes of messages may wait for a connection."""
+CLOSE_TIMEOUT = 5.0
+"""How many seconds a closed outlet tries to get its close frame out."""
+
+
+class Outlet(Protocol):
+    """One connection's way out."""
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes of messages wait to be written."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken."""
+
+    def offer(self, message: PreparedMessage) -> bool:
+        """Take a message, without waiting, and say whether it was taken.
+
+        Messages go out in the order of the offers. A message that no longer fits the bound closes the outlet.
+        """
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close the connection, without waiting. What is still queued is dropped."""
+
+    def on_close(self, callback: Callable[[int, str], None]) -> None:
+        """Have `callback` called, once, with code and reason, when the outlet has closed for whatever cause."""
+
+
+class AsgiOutlet:
+    """An outlet on the plain ASGI `send` of any server: a bounded queue and one task that writes.
+
+    Args:
+        send: the ASGI send callable of an accepted connection.
+        bound: how many bytes may wait.
+    """
+
+    def __init__(self, send: Send, *, bound: int = OUTBOX_BYTES) -> None:
+        self._send = send
+        self._bound = bound
+        self._queue: deque[PreparedMessage] = deque()
+        self._queued_bytes = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+        self._callbacks: list[Callable[[int, str], None]] = []
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes of messages wait for the server to take them."""
+        return self._queued_bytes
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._closed
+
+    def offer(self, message: PreparedMessage) -> bool:
+        """Queue a message for the writer."""
+        if self._closed:
+            return False
+        if self._queued_bytes + message.size > self._bound:
+            self.close(CloseCode.TOO_SLOW, f"too slow: {self._bound} bytes are waiting; come back and resume")
+            return False
+        self._queue.append(message)
+        self._queued_bytes += message.size
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        return True
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Drop the queue, and tell the peer in a task that gives up after `CLOSE_TIMEOUT`."""
+        if self._closed:
+            return
+        writer = self._writer
+        self._shut(code, reason)
+        self._writer = asyncio.create_task(self._send_close(writer, code, reason))
+
+    def on_close(self, callback: Callable[[int, str], None]) -> None:
+        """Have `callback` called when the outlet has closed."""
+        self._callbacks.append(callback)
+
+    async def finish(self) -> None:
+        """Take nothing more, and wait until what was taken is written, or the close frame is.
+
+        Waits `CLOSE_TIMEOUT` at most; what could not be written by then is dropped.
+        """
+        self._closed = True
+        self._callbacks.clear()
+        writer = self._writer
+        if writer is None:
+            return
+        await asyncio.wait([writer], timeout=CLOSE_TIMEOUT)
+        if not writer.done():
+            writer.cancel()
+            self._shut(CloseCode.ABNORMAL, "")
+
+    async def _write(self) -> None:
+        """Write what is queued, then end: the next offer starts it again."""
+        try:
+            while self._queue:
+                message = self._queue.popleft()
+                await self._send(message.event)
+                self._queued_bytes -= message.size
+        except OSError:
+            self._shut(CloseCode.ABNORMAL, "")  # ASGI's way to say that the peer has gone
+        except Exception as error:  # noqa: BLE001 - servers have many ways to say that it is over
+            logger.debug("the server refused a message, so the connection counts as lost: %r", error)
+            self._shut(CloseCode.ABNORMAL, "")
+        self._writer = None
+
+    def _shut(self, code: int, reason: str) -> None:
+        self._closed = True
+        self._queue.clear()
+        self._queued_bytes = 0
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(code, reason)
+
+    async def _send_close(self, writer: asyncio.Task[None] | None, code: int, reason: str) -> None:
+        if writer is not None:
+            writer.cancel()  # so that the close frame does not wait behind a message that nobody reads
+            await asyncio.wait([writer])
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+        except Exception as error:  # noqa: BLE001 - the peer has gone, or does not read: there is nobody to tell
+            logger.debug("a close frame with code %d did not go out: %r", code, error)

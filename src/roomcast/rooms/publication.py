@@ -1,0 +1,38 @@
+"""Publication and Position: what is said in a room, and where in the room's order it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the order of a room's publications.
+
+    Attributes:
+        offset: how many publications the room has had so far; the first has offset 1.
+        epoch: which life of the room's order the offset counts in. Where the epoch differs, the broker has lost
+            or dropped the room in between, and offsets cannot be compared.
+    """
+
+    offset: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message to a room.
+
+    Attributes:
+        room: the room's name.
+        data: `str` for a text message, `bytes` for a binary one.
+        time: when it was published, in seconds since the Unix epoch, by the publisher's clock.
+        position: its place in the room's order; None for one that is not kept.
+        exclude: the id of the member that does not get it, if any.
+    """
+
+    room: str
+    data: str | bytes
+    time: float
+    position: Position | None = None
+    exclude: str | None = None

@@ -1,0 +1,85 @@
+"""Stay: one member's time in a room, from the subscription to the farewell."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from roomcast.close_codes import CloseCode
+from roomcast.errors import BrokerUnavailable, Disconnected
+from roomcast.rooms.events import Joined, Left, to_envelope
+
+if TYPE_CHECKING:
+    from roomcast.rooms.brokers.base import Broker
+    from roomcast.rooms.member import Member
+    from roomcast.rooms.membership import Membership
+    from roomcast.rooms.subscriptions import Subscriptions
+
+logger = logging.getLogger("roomcast.rooms")
+
+
+class Stay:
+    """Brings a member into its room once, and out of it once, whoever ends it and however often.
+
+    Args:
+        member: who stays.
+        broker: what keeps presence and carries the notices.
+        subscriptions: this node's subscriptions.
+        membership: this node's members.
+    """
+
+    def __init__(
+        self, member: Member, broker: Broker, subscriptions: Subscriptions, membership: Membership
+    ) -> None:
+        self.member = member
+        self._broker = broker
+        self._subscriptions = subscriptions
+        self._membership = membership
+        self._undo = AsyncExitStack()
+        self._beginning = asyncio.Lock()
+        self._announced = False
+        self._farewell: asyncio.Task[None] | None = None
+
+    async def begin(self, subprotocol: str | None = None) -> None:
+        """Subscribe, be present, accept the connection, become a member, and have the others told.
+
+        In this order, so that a peer whose connection is open misses nothing that is said from then on.
+        """
+        async with self._beginning:
+            member, room, undo = self.member, self.member.room, self._undo
+            self._membership.check_space(room)
+            await self._subscriptions.acquire(room)
+            undo.push_async_callback(self._subscriptions.release, room)
+            undo.push_async_callback(self._announce_leave)
+            undo.push_async_callback(self._broker.depart, room, member.id)
+            await self._broker.arrive(room, member.id, member.presence.to_bytes())
+            ws = member.connection.ws
+            if not ws.accepted:
+                await ws.accept(subprotocol)
+            if self._farewell is not None:
+                raise Disconnected(ws.close_code or CloseCode.ABNORMAL, ws.close_reason)
+            self._membership.add(member)
+            await self._broker.publish(room, to_envelope(Joined(room, member.presence)), keep=False)
+            self._announced = True
+
+    def end(self) -> asyncio.Task[None]:
+        """Take the member out at once, and undo the rest in a task, which is given."""
+        if self._farewell is None:
+            self._membership.discard(self.member)
+            self.member.connection.stays.pop(self.member.room, None)
+            self._farewell = asyncio.create_task(self._say_farewell())
+        return self._farewell
+
+    async def _say_farewell(self) -> None:
+        async with self._beginning:
+            try:
+                await self._undo.aclose()
+            except BrokerUnavailable as error:
+                logger.warning("the broker was not told that a member left; presence will expire: %s", error)
+
+    async def _announce_leave(self) -> None:
+        if self._announced:
+            room = self.member.room
+            await self._broker.publish(room, to_envelope(Left(room, self.member.presence)), keep=False)
