@@ -49,7 +49,7 @@ def create_app(broker: str | Broker | None = None) -> Starlette:
     async def chat(ws: WebSocket) -> None:
         await sockets.chat(ws, rooms)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *_page_routes(),
             Route("/healthz", _healthz),
@@ -60,6 +60,8 @@ def create_app(broker: str | Broker | None = None) -> Starlette:
         ],
         lifespan=rooms.lifespan,
     )
+    app.router.redirect_slashes = False  # what is not there is 404, and not somewhere else
+    return app
 
 
 class _Endpoint:
