@@ -154,6 +154,8 @@ class WebSocket:
         await self._send_event(
             {"type": "websocket.accept", "subprotocol": subprotocol, "headers": _encode_headers(headers)}
         )
+        if self._state is not _State.ASKED:
+            self._refuse("accept()")  # something else has closed it meanwhile
         self._state = _State.OPEN
         self.subprotocol = subprotocol
 
@@ -183,12 +185,13 @@ class WebSocket:
             InvalidHandshake: for a status that is no refusal.
             Disconnected: if the client has gone.
         """
-        _check_close(code, reason)
-        if not 400 <= status <= 599:
-            raise InvalidHandshake(f"status {status} does not refuse anything; use 400 to 599")
+        check_close(code, reason)
+        if not isinstance(status, int) or not 400 <= status <= 599:
+            raise InvalidHandshake(f"status {status!r} does not refuse anything; use 400 to 599")
         await self._await_connect("reject()")
         if after_accept:
-            await self.accept()
+            # A browser that offers subprotocols takes an acceptance of none of them as a failed connection.
+            await self.accept(next(iter(self.subprotocols), None))
             await self.close(code, reason)
             return
         if "websocket.http.response" in self.scope.get("extensions", {}):
@@ -221,7 +224,7 @@ class WebSocket:
             case {"type": "websocket.receive", "bytes": bytes() | bytearray() | memoryview() as data}:
                 return bytes(data)
             case {"type": "websocket.disconnect"}:
-                self._end(_State.CLOSED, event.get("code", CloseCode.NO_STATUS), event.get("reason") or "")
+                self._end(_State.CLOSED, event.get("code") or CloseCode.NO_STATUS, event.get("reason") or "")
                 self._refuse("receive()")
         raise OutOfOrder(f"expected 'websocket.receive' or 'websocket.disconnect', but the server gave {event!r}")
 
@@ -297,7 +300,7 @@ class WebSocket:
         """
         try:
             text = jsontext.dumps(value)
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError) as error:
             raise UnsupportedData(f"send_json() cannot write this as JSON: {error}") from None
         await self.send(text)
 
@@ -312,7 +315,7 @@ class WebSocket:
             InvalidClose: for a code or reason that may not be sent.
             OutOfOrder: if it was not accepted; `reject()` turns a connection away.
         """
-        _check_close(code, reason)
+        check_close(code, reason)
         if self._state in {_State.CLOSED, _State.REJECTED}:
             return
         if self._state is not _State.OPEN:
@@ -331,12 +334,13 @@ class WebSocket:
         """Receive the event that every connection starts with, before the first answer to it."""
         if self._state is _State.CONNECTING:
             event = await self._receive()
-            if event["type"] == "websocket.disconnect":
-                self._end(_State.CLOSED, event.get("code", CloseCode.ABNORMAL), event.get("reason") or "")
-            elif event["type"] == "websocket.connect":
+            kind = event.get("type")
+            if kind == "websocket.disconnect":
+                self._end(_State.CLOSED, event.get("code") or CloseCode.ABNORMAL, event.get("reason") or "")
+            elif kind != "websocket.connect":
+                raise OutOfOrder(f"expected 'websocket.connect' first, but the server gave {kind!r}")
+            elif self._state is _State.CONNECTING:
                 self._state = _State.ASKED
-            else:
-                raise OutOfOrder(f"expected 'websocket.connect' first, but the server gave {event['type']!r}")
         if self._state is not _State.ASKED:
             self._refuse(call)
 
@@ -344,16 +348,21 @@ class WebSocket:
         if seconds is None:
             return await self._receive()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as deadline:
                 return await self._receive()
         except TimeoutError:
+            if not deadline.expired():
+                raise  # the server's own
             raise ReceiveTimeout(seconds) from None
 
     async def _send_event(self, event: Message) -> None:
         try:
             await self._send(event)
         except OSError as error:
-            # ASGI: "send must raise a subclass of OSError" after a disconnect. The code is the event's to tell.
+            # ASGI: "send must raise a subclass of OSError" after a disconnect. The code is the event's to tell,
+            # once the connection was accepted: before, nothing more is received.
+            if self._state is _State.ASKED:
+                self._end(_State.CLOSED, CloseCode.ABNORMAL, "")
             raise Disconnected(CloseCode.ABNORMAL) from error
 
     def _end(self, state: _State, code: int, reason: str) -> None:
@@ -368,13 +377,22 @@ class WebSocket:
         raise OutOfOrder(f"{call} does not fit here: the connection is {self._state.value}")
 
 
-def _check_close(code: int, reason: str) -> None:
-    if not may_be_sent(code):
-        raise InvalidClose(f"close code {code} may not be sent; use 1000, or one of your own from 4000 to 4999")
-    size = len(reason.encode(errors="surrogatepass"))
+def check_close(code: int, reason: str) -> None:
+    """Find out whether a connection can be closed with `code` and `reason`.
+
+    Raises:
+        InvalidClose: if it cannot.
+    """
+    if not isinstance(code, int) or not may_be_sent(code):
+        raise InvalidClose(f"close code {code!r} may not be sent; use 1000, or one of your own from 4000 to 4999")
+    if not isinstance(reason, str):
+        raise InvalidClose(f"a close reason is a str, not {type(reason).__name__}")
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidClose(f"a close reason must have a UTF-8 form: {error}") from None
     if size > MAX_REASON:
         raise InvalidClose(f"a close reason has at most {MAX_REASON} bytes of UTF-8, and this one {size}")
-    _check_utf8(reason)
 
 
 def _check_utf8(text: str) -> None:
@@ -385,7 +403,9 @@ def _check_utf8(text: str) -> None:
 
 
 def _encode_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    pairs = headers.items() if hasattr(headers, "items") else headers
+    pairs = list(headers.items() if hasattr(headers, "items") else headers)
+    if not all(isinstance(pair, tuple | list) and [type(part) for part in pair] == [str, str] for pair in pairs):
+        raise InvalidHandshake(f"headers are a mapping or pairs of str and str, not {headers!r}")
     encoded = [_encode_header(name, value) for name, value in pairs]
     if any(name == b"sec-websocket-protocol" for name, _ in encoded):
         raise InvalidHandshake("the subprotocol is not set by a header: accept(subprotocol=…) sets it")
@@ -394,8 +414,12 @@ def _encode_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> l
 
 def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
     for part in (name, value):
-        if not part.isascii() or any(ord(character) < 32 and character != "\t" for character in part):
+        if not part.isascii() or any(_is_control(character) for character in part):
             raise InvalidHandshake(f"header {name!r}: only printable ASCII may be sent, not {value!r}")
     if not name or any(character in ' \t\x7f"(),/:;<=>?@[\\]{}' for character in name):
         raise InvalidHandshake(f"{name!r} is no header name")
     return name.lower().encode(), value.encode()
+
+
+def _is_control(character: str) -> bool:
+    return (character < " " and character != "\t") or character == "\x7f"

@@ -188,9 +188,24 @@ async def test_a_bad_room_or_name_is_refused_with_400_and_the_code_in_the_body(
     assert "characters" in body["reason"]
 
 
+@pytest.mark.parametrize("since", ["", "1", "1.", "x.y", "-1.a", "9" * 20 + ".a"])
+async def test_a_position_that_is_none_is_refused(clients: Clients, since: str) -> None:
+    with pytest.raises(InvalidStatus) as refusal:
+        await clients.connect(f"/ws/chat?since={since}")
+    assert "OFFSET.EPOCH" in json.loads(refusal.value.response.body)["reason"]
+
+
 async def test_a_page_sees_the_refusal_as_a_close_code(clients: Clients) -> None:
     client = await clients.connect("/ws/chat?room=", origin="http://example.org")
     assert await close_of(client) == (4000, "a room has 1 to 128 characters")
+
+
+async def test_a_page_that_is_refused_gets_a_subprotocol_without_which_browsers_see_no_close_code(
+    clients: Clients,
+) -> None:
+    client = await clients.connect("/ws/chat?room=", origin="http://example.org", subprotocols=[PAGE])
+    assert client.subprotocol == PAGE
+    assert (await close_of(client))[0] == 4000
 
 
 @pytest.mark.parametrize("name", ["é" * 128, "x" * 128, "\U0001f600" * 128])
@@ -291,6 +306,41 @@ async def test_the_page_is_told_who_comes_and_goes(clients: Clients, room: str) 
     await bob.close()
     left = await receive(page)
     assert (left["message"], left["event"], left["id"]) == (f"Bob left #{room}", "leave", joined["id"])
+
+
+async def test_a_page_that_comes_back_gets_what_it_missed_once_and_in_order(clients: Clients, room: str) -> None:
+    talker = await clients.join(room)
+    page = await clients.join(room, subprotocols=[PAGE])
+    welcome = await receive(page)
+    assert "recovered" not in welcome
+    await talker.send("seen")
+    assert (await receive(page))["offset"] == 1
+    await page.close()
+    await read_messages(talker, [], 1)
+    for text in ("missed one", "missed two"):
+        await talker.send(text)
+    await read_messages(talker, [], 2)
+    since = f"1.{welcome['position']['epoch']}"
+    page = await clients.connect(f"/ws/chat?room={room}&since={since}", subprotocols=[PAGE])
+    await talker.send("new")
+    events = [await receive(page) for _ in range(4)]
+    assert (events[0]["type"], events[0]["recovered"]) == ("welcome", True)
+    assert [(event["text"], event["offset"]) for event in events[1:]] == [
+        ("missed one", 2),
+        ("missed two", 3),
+        ("new", 4),
+    ]
+
+
+async def test_a_page_from_another_epoch_is_told_that_something_may_be_missing(
+    clients: Clients, room: str
+) -> None:
+    talker = await clients.join(room)
+    await talker.send("kept")
+    await read_messages(talker, [], 1)
+    page = await clients.connect(f"/ws/chat?room={room}&since=7.gone", subprotocols=[PAGE])
+    assert (await receive(page))["recovered"] is False
+    assert (await receive(page))["text"] == "kept"
 
 
 async def test_the_page_may_ask_for_the_rooms(clients: Clients, room: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from roomcast.chat import wire
 from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected
+from roomcast.rooms import Position
 
 if TYPE_CHECKING:
     from roomcast.rooms import Member, Rooms
@@ -20,25 +21,31 @@ MAX_NAME = 64
 
 
 async def chat(ws: WebSocket, rooms: Rooms) -> None:
-    """Be in the room `?room=`, under the name `&name=`, and say there what the client says."""
-    room, name = ws.query.get("room", DEFAULT_ROOM), ws.query.get("name")
-    if not 1 <= len(room) <= MAX_ROOM_NAME:
-        await _refuse(ws, CloseCode.BAD_REQUEST, f"a room has 1 to {MAX_ROOM_NAME} characters", status=400)
-        return
-    if name is not None and not 1 <= len(name) <= MAX_NAME:
-        await _refuse(ws, CloseCode.BAD_REQUEST, f"a name has 1 to {MAX_NAME} characters", status=400)
+    """Be in the room `?room=`, under the name `&name=`, and say there what the client says.
+
+    A client of the page's subprotocol that comes back names the position up to which it knows the room with
+    `&since=`, and gets what it missed.
+    """
+    try:
+        room, name, since = _asked_for(ws)
+    except ValueError as problem:
+        await _refuse(ws, CloseCode.BAD_REQUEST, str(problem), status=400)
         return
     knows_members = wire.SUBPROTOCOL in ws.subprotocols
-    encoder = wire.for_the_page if knows_members else wire.for_plain_clients
+
+    async def welcome(member: Member) -> str:
+        here, active = await rooms.members(room), await rooms.active()
+        return wire.welcome(member, here, active, await rooms.position(room))
+
     async with rooms.join(
         room,
         ws,
         info={"name": name},
-        encoder=encoder,
+        encoder=wire.for_the_page if knows_members else wire.for_plain_clients,
         subprotocol=wire.SUBPROTOCOL if knows_members else None,
+        since=since,
+        greet=welcome if knows_members else None,
     ) as member:
-        if knows_members:
-            member.send(await _welcome(member, rooms))
         async for frame in member:
             if isinstance(frame, bytes):
                 member.send(wire.error("the chat takes text; a binary message is nothing it can show"))
@@ -74,14 +81,18 @@ async def _say(frame: str, member: Member, rooms: Rooms) -> None:
         await rooms.publish(member.room, text, key=said.key)
 
 
-async def _welcome(member: Member, rooms: Rooms) -> str:
-    return wire.welcome(
-        member.room,
-        member.id,
-        await rooms.members(member.room),
-        await rooms.active(),
-        await rooms.position(member.room),
-    )
+def _asked_for(ws: WebSocket) -> tuple[str, str | None, Position | None]:
+    """Give the room, the name and the position that the query names.
+
+    Raises:
+        ValueError: if one of them cannot be.
+    """
+    room, name, since = ws.query.get("room", DEFAULT_ROOM), ws.query.get("name"), ws.query.get("since")
+    if not 1 <= len(room) <= MAX_ROOM_NAME:
+        raise ValueError(f"a room has 1 to {MAX_ROOM_NAME} characters")
+    if name is not None and not 1 <= len(name) <= MAX_NAME:
+        raise ValueError(f"a name has 1 to {MAX_NAME} characters")
+    return room, name, None if since is None else Position.parse(since)
 
 
 async def _refuse(ws: WebSocket, code: CloseCode, reason: str, *, status: int) -> None:

@@ -17,7 +17,7 @@ from roomcast import jsontext
 from roomcast.rooms import Joined, Publication
 
 if TYPE_CHECKING:
-    from roomcast.rooms import Left, Position, Presence, RoomEvent
+    from roomcast.rooms import Left, Member, Position, Presence, RoomEvent
 
 SUBPROTOCOL = "roomcast.chat.v1"
 """The subprotocol of clients that know members, rooms and keys."""
@@ -76,19 +76,22 @@ def error(text: str) -> str:
     return jsontext.dumps({"type": "error", "message": text})
 
 
-def welcome(room: str, own_id: str, members: list[Presence], rooms: dict[str, int], position: Position) -> str:
-    """Write what a client of the subprotocol gets first."""
-    return jsontext.dumps(
-        {
-            "type": "welcome",
-            "room": room,
-            "id": own_id,
-            "count": len(members),
-            "members": [_person(member) for member in members[:MAX_MEMBERS_TOLD]],
-            "rooms": _biggest(rooms),
-            "position": {"offset": position.offset, "epoch": position.epoch},
-        }
-    )
+def welcome(member: Member, here: list[Presence], rooms: dict[str, int], position: Position) -> str:
+    """Write what a client of the subprotocol gets first.
+
+    `recovered` says to one that named its last position whether all that it missed follows; without it, something
+    may be missing before what follows.
+    """
+    fields = {
+        "type": "welcome",
+        "room": member.room,
+        "id": member.id,
+        "count": len(here),
+        "members": [_person(presence) for presence in here[:MAX_MEMBERS_TOLD]],
+        "rooms": _biggest(rooms),
+        "position": {"offset": position.offset, "epoch": position.epoch},
+    }
+    return jsontext.dumps(fields if member.recovered is None else {**fields, "recovered": member.recovered})
 
 
 def room_list(rooms: dict[str, int]) -> str:

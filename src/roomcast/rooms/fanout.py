@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomcast.protocol.prepared import PreparedMessage
 from roomcast.rooms.events import excluded
+from roomcast.rooms.publication import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +21,7 @@ logger = logging.getLogger("roomcast.rooms")
 def fan_out(event: RoomEvent, members: Iterable[Member]) -> None:
     """Offer the event to every member but the excluded one, without waiting for any."""
     left_out = excluded(event)
+    position = event.position if isinstance(event, Publication) else None
     encodings: dict[Encoder, PreparedMessage | None] = {}
     for member in tuple(members):  # a member at its bound leaves while this goes on
         if member.id == left_out:
@@ -29,7 +31,7 @@ def fan_out(event: RoomEvent, members: Iterable[Member]) -> None:
             encodings[encoder] = _encode(encoder, event)
         message = encodings[encoder]
         if message is not None:
-            member.deliver(message)
+            member.deliver(message, position)
 
 
 def _encode(encoder: Encoder, event: RoomEvent) -> PreparedMessage | None:

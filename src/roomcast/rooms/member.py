@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from roomcast.rooms.connection import Connection
     from roomcast.rooms.events import Encoder
     from roomcast.rooms.presence import Presence
+    from roomcast.rooms.publication import Position
 
 
 class MemberStats(NamedTuple):
@@ -38,13 +39,16 @@ class Member:
     whoever ended it: the peer, the handler, or the room because the member was too slow.
     """
 
-    __slots__ = ("_delivered", "_dropped", "connection", "encoder", "presence", "room")
+    __slots__ = ("_delivered", "_dropped", "_held", "connection", "encoder", "presence", "recovered", "room")
 
     def __init__(self, room: str, presence: Presence, connection: Connection, encoder: Encoder) -> None:
         self.room = room
         self.presence = presence
         self.encoder = encoder
         self.connection = connection
+        self.recovered: bool | None = None
+        """Whether all that was missed since the position of the join was still kept; None for a join without."""
+        self._held: list[tuple[PreparedMessage, Position | None]] | None = None
         self._delivered = 0
         self._dropped = 0
 
@@ -79,14 +83,29 @@ class Member:
         Returns:
             Whether it was taken: not where the connection has closed, or closes because its outbox is full.
         """
-        return self.deliver(PreparedMessage(data))
+        return self._offer(PreparedMessage(data))
 
     def send_json(self, value: Any) -> bool:  # noqa: ANN401
         """Send `value` as JSON to this member alone, as `send` does."""
         return self.send(jsontext.dumps(value))
 
-    def deliver(self, message: PreparedMessage) -> bool:
+    def hold(self) -> None:
+        """Keep back the room's messages until `release`: what was missed comes first."""
+        self._held = []
+
+    def release(self) -> list[tuple[PreparedMessage, Position | None]]:
+        """Keep back no more, and give what was kept back."""
+        held, self._held = self._held or [], None
+        return held
+
+    def deliver(self, message: PreparedMessage, position: Position | None = None) -> bool:
         """Offer a message that may be on its way to others, too."""
+        if self._held is not None:
+            self._held.append((message, position))
+            return True
+        return self._offer(message)
+
+    def _offer(self, message: PreparedMessage) -> bool:
         taken = self.connection.outlet.offer(message)
         if taken:
             self._delivered += 1

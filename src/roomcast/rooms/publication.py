@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,22 @@ class Position:
 
     offset: int
     epoch: str
+
+    def __str__(self) -> str:
+        """Write it as `OFFSET.EPOCH`, for a URL or a message."""
+        return f"{self.offset}.{self.epoch}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `str` wrote.
+
+        Raises:
+            ValueError: if it is no position.
+        """
+        offset, separator, epoch = text.partition(".")
+        if not (separator and epoch and offset.isascii() and offset.isdigit() and len(offset) <= 19):
+            raise ValueError(f"a position is OFFSET.EPOCH, such as 12.5eb1a6fd, and not {text[:40]!r}")
+        return cls(int(offset), epoch)
 
 
 @dataclass(frozen=True, slots=True)

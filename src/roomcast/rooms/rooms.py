@@ -32,7 +32,7 @@ from roomcast.rooms.stay import Stay
 from roomcast.rooms.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
 
     from starlette.types import ASGIApp
@@ -132,6 +132,8 @@ class Rooms:
         user: str | None = None,
         encoder: Encoder | None = None,
         subprotocol: str | None = None,
+        since: Position | None = None,
+        greet: Callable[[Member], Awaitable[str | bytes]] | None = None,
     ) -> AsyncIterator[Member]:
         """Be in a room for the length of an `async with` block.
 
@@ -146,6 +148,10 @@ class Rooms:
             user: the user it belongs to.
             encoder: how events are written for this member.
             subprotocol: what to accept the connection with, if it is not accepted yet.
+            since: the newest position that the member knows from before. It first gets what it has missed since
+                then, then what comes, each once; `member.recovered` says whether all of that was still kept.
+            greet: gives the member's very first message, for a client that is to be told where it is. It sees
+                `member.recovered`.
 
         Raises:
             InvalidRoomName: if the name is none.
@@ -162,7 +168,7 @@ class Rooms:
         try:
             stay = self._stay(room, connection, self._presence(info, user), encoder or self._encoder)
             try:
-                await stay.begin(subprotocol)
+                await stay.begin(subprotocol, since, greet)
                 yield stay.member
             finally:
                 await asyncio.shield(self._end(stay))

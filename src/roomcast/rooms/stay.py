@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 
 from roomcast.close_codes import CloseCode
 from roomcast.errors import BrokerUnavailable, Disconnected
-from roomcast.rooms.events import Joined, Left, to_envelope
+from roomcast.rooms.events import Joined, Left, from_envelope, to_envelope
+from roomcast.rooms.fanout import fan_out
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeAlias
+
     from roomcast.rooms.brokers.base import Broker
     from roomcast.rooms.member import Member
     from roomcast.rooms.membership import Membership
+    from roomcast.rooms.publication import Position
     from roomcast.rooms.subscriptions import Subscriptions
+
+    Greeting: TypeAlias = Callable[[Member], Awaitable[str | bytes]]
 
 logger = logging.getLogger("roomcast.rooms")
 
@@ -42,7 +49,7 @@ class Stay:
         self._announced = False
         self._farewell: asyncio.Task[None] | None = None
 
-    async def begin(self, subprotocol: str | None = None) -> None:
+    async def begin(self, subprotocol: str | None, since: Position | None, greet: Greeting | None) -> None:
         """Subscribe, be present, accept the connection, become a member, and have the others told.
 
         In this order, so that a peer whose connection is open misses nothing that is said from then on.
@@ -60,9 +67,28 @@ class Stay:
                 await ws.accept(subprotocol)
             if self._farewell is not None:
                 raise Disconnected(ws.close_code or CloseCode.ABNORMAL, ws.close_reason)
+            member.hold()
             self._membership.add(member)
+            await self._catch_up(since, greet)
             await self._broker.publish(room, to_envelope(Joined(room, member.presence)), keep=False)
             self._announced = True
+
+    async def _catch_up(self, since: Position | None, greet: Greeting | None) -> None:
+        """Give the member its greeting and what it missed, then what has come in the meantime, each once."""
+        member, room = self.member, self.member.room
+        missed: list[tuple[Position, bytes]] = []
+        newest: Position | None = None
+        if since is not None:
+            history = await self._broker.history(room, since=since)
+            missed, newest, member.recovered = history.kept, history.position, history.complete
+        if greet is not None:
+            member.send(await greet(member))
+        held = member.release()
+        for position, payload in missed:
+            fan_out(from_envelope(room, position, payload), [member])
+        for message, at in held:
+            if newest is None or at is None or at.offset > newest.offset:
+                member.deliver(message)
 
     def end(self) -> asyncio.Task[None]:
         """Take the member out at once, and undo the rest in a task, which is given."""
