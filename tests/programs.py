@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 DEADLINE = 20.0
 """Seconds that a wait may take unless told otherwise: far more than it needs, on a loaded machine too."""
 
+ROOMCAST = Path(sys.executable).with_name("roomcast")
+"""The installed `roomcast` command, of the environment that runs the tests."""
+
 Stream: TypeAlias = Literal["out", "err"]
 
 
@@ -63,8 +66,8 @@ class Program:
     def roomcast(
         cls, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Self:
-        """The installed `roomcast` command, of the environment that runs the tests."""
-        return cls(Path(sys.executable).with_name("roomcast"), *arguments, cwd=cwd, env=env)
+        """The installed `roomcast` command, with these arguments."""
+        return cls(ROOMCAST, *arguments, cwd=cwd, env=env)
 
     def start(self) -> Self:
         """Start the program; the context manager does it by itself."""
@@ -135,7 +138,7 @@ class Program:
         wanted = f"no line like {pattern!r}" if occurrence == 1 else f"no {occurrence} lines like {pattern!r}"
         with self._news:
             while True:
-                matches = [match for _, line in self._lines if (match := re.search(pattern, line))]
+                matches = [match for _, line in self._lines if (match := re.search(pattern, line.rstrip("\n")))]
                 if len(matches) >= occurrence:
                     return matches[occurrence - 1]
                 if not self._open:
@@ -186,8 +189,9 @@ class Program:
         return self.start()
 
     def __exit__(self, *exc: object) -> None:
-        self._running.kill()
-        self._running.wait()
+        if self.returncode is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            self._running.wait()
         for reader in self._readers:
             reader.join(1.0)
         # A pipe that stays open has a writer: the program's group has members left, and so is still its own.

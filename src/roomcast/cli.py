@@ -1,0 +1,209 @@
+"""The `roomcast` command.
+
+It exits with 0 after it did what was asked for, and that includes to stop: on Ctrl+C and on SIGTERM. It exits
+with 2 where something in its arguments or its environment cannot be, after one line on stderr that says what
+would be right, and with 3 where the app's own startup failed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+from contextlib import closing, contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from uvicorn.config import LOG_LEVELS
+
+from roomcast.errors import ConfigurationError, UnknownBroker
+from roomcast.rooms.brokers import check_broker_url, serves_many_processes
+from roomcast.serving.announcement import Announcement, web_address
+from roomcast.serving.apps import AppReference
+from roomcast.serving.running import run
+from roomcast.serving.settings import Commands, Number, Switch, complain, gives_way, origin, setting
+from roomcast.serving.tcp import listening_on_port
+from roomcast.serving.tls import check_certificate
+from roomcast.serving.trial import try_aside
+from roomcast.serving.unix import listening_on_path
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+CHAT = AppReference("roomcast.chat.app", "create_app", factory=True)
+CHAT_BROKER = "memory://"
+
+SERVE_HELP = """Start the chat, or serve any ASGI app.
+
+Without MODULE:ATTRIBUTE it starts Roomcast's chat. With it, it serves the app of that name: the module is
+looked for in the current directory first.
+
+\b
+Examples:
+  roomcast serve                            the chat, on http://127.0.0.1:8000
+  roomcast serve main:app --reload          your app, restarted when its code changes
+  roomcast serve --host 0.0.0.0 --workers 4 --broker redis://localhost
+                                            the chat for everyone, on four cores
+
+Each setting can also come from the environment, MODULE:ATTRIBUTE too (ROOMCAST_APP). What is on the command
+line wins.
+"""
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--version", "wants_version", is_flag=True, help="Show the version and exit.")
+@click.pass_context
+def main(ctx: click.Context, *, wants_version: bool) -> None:
+    """Real-time WebSockets for ASGI: rooms, presence, history, and a chat that runs with one command."""
+    if wants_version:
+        python = f"{platform.python_implementation()} {platform.python_version()}"
+        click.echo(f"roomcast {version('roomcast')} ({python}, uvicorn {version('uvicorn')})")
+        ctx.exit()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@main.command(help=SERVE_HELP, short_help="Start the chat, or serve any ASGI app.")
+@click.argument("app", metavar="[MODULE:ATTRIBUTE]", required=False, envvar="ROOMCAST_APP")
+@setting(
+    "--host", default="127.0.0.1", metavar="HOST", help="Name or address to listen on; 0.0.0.0 or :: for all."
+)
+@setting(
+    "--port",
+    default=8000,
+    metavar="NUMBER",
+    type=Number("port: ports are 1 to 65535, and 0 picks a free one", 0, 65535),
+    help="Port to listen on; 0 picks a free one.",
+)
+@setting("--uds", metavar="PATH", help="Unix socket to listen on, instead of a host and port.")
+@setting("--ssl-certfile", "certfile", metavar="PATH", help="Certificate to serve https and wss with.")
+@setting("--ssl-keyfile", "keyfile", metavar="PATH", help="The certificate's key.")
+@setting(
+    "--workers",
+    default=1,
+    metavar="NUMBER",
+    type=Number("number of workers: 1 is the least", 1),
+    help="Processes that serve, one for each core to use.",
+)
+@setting(
+    "--reload", is_flag=True, type=Switch(), help="Restart when Python files below the current directory change."
+)
+@setting("--broker", metavar="URL", help="What carries messages between processes and keeps the history.")
+@setting("--factory", is_flag=True, type=Switch(), help="ATTRIBUTE is a function that returns the app.")
+@setting(
+    "--log-level",
+    default="info",
+    type=click.Choice(list(LOG_LEVELS), case_sensitive=False),
+    metavar="LEVEL",
+    help=f"The least important messages to log: {', '.join(LOG_LEVELS)}.",
+)
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    *,
+    app: str | None,
+    host: str,
+    port: int,
+    uds: str | None,
+    certfile: str | None,
+    keyfile: str | None,
+    workers: int,
+    reload: bool,
+    broker: str | None,
+    factory: bool,
+    log_level: str,
+) -> int:
+    """Serve until a signal ends it, and return the exit code."""
+    # Stopping is what SIGTERM asks for: from the first moment on it ends the program as Ctrl+C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.path.insert(0, str(Path.cwd()))
+    with suppress(KeyboardInterrupt):
+        if uds is not None and gives_way(ctx, "uds", "host", "port", why="listen on the one or on the other"):
+            uds = None
+        if reload and workers > 1:
+            if gives_way(ctx, "reload", "workers", why="what reloads is one process"):
+                reload = False
+            else:
+                workers = 1
+        _settle_broker(ctx, CHAT_BROKER if app is None and broker is None else broker, workers)
+        scheme = _check_tls(ctx, certfile, keyfile)
+        reference = _reference(ctx, app, factory=factory)
+        if reload or workers > 1:
+            try_aside(reference)
+        else:
+            reference.find()
+        what = "Roomcast chat" if app is None else f"Serving {reference}"
+        with _listening(what, scheme, host, port, uds) as (listeners, announcement):
+            exit_code = run(
+                reference,
+                listeners,
+                announcement,
+                workers=workers,
+                reload=reload,
+                log_level=log_level,
+                certfile=certfile,
+                keyfile=keyfile,
+            )
+        if exit_code != 0:
+            complain(f"{reference} did not start; the log above says why")
+        return exit_code
+    return 0
+
+
+def _settle_broker(ctx: click.Context, broker: str | None, workers: int) -> None:
+    """Check the broker, if there is one, and let the app know it, in this process or in a worker."""
+    if broker is None:
+        return
+    try:
+        check_broker_url(broker)
+    except UnknownBroker as error:
+        raise ConfigurationError(f"{origin(ctx, 'broker')}: {error}") from None
+    if workers > 1 and not serves_many_processes(broker):
+        scheme = broker.partition("://")[0]
+        raise ConfigurationError(
+            f"{origin(ctx, 'workers')} {workers} needs a broker that several processes share, which {scheme}:// "
+            f"is not: use --broker redis://… or nats://…, or --workers 1"
+        )
+    os.environ["ROOMCAST_BROKER"] = broker
+
+
+def _check_tls(ctx: click.Context, certfile: str | None, keyfile: str | None) -> str:
+    """Check the certificate, if there is one, and return the scheme of the URL."""
+    if certfile is None and keyfile is None:
+        return "http"
+    if certfile is not None and keyfile is not None:
+        check_certificate(certfile, keyfile)
+        return "https"
+    given, missing = ("certfile", "--ssl-keyfile") if keyfile is None else ("keyfile", "--ssl-certfile")
+    raise ConfigurationError(f"{origin(ctx, given)} needs {missing} too: TLS takes a certificate and its key")
+
+
+def _reference(ctx: click.Context, app: str | None, *, factory: bool) -> AppReference:
+    if app is not None:
+        return AppReference.parse(app, factory=factory)
+    if factory:
+        raise ConfigurationError(f"{origin(ctx, 'factory')} needs MODULE:ATTRIBUTE, the factory")
+    return CHAT
+
+
+@contextmanager
+def _listening(
+    what: str, scheme: str, host: str, port: int, uds: str | None
+) -> Iterator[tuple[list[socket.socket], Announcement]]:
+    if uds is not None:
+        address = f"unix:{click.format_filename(uds)}", ""
+        with listening_on_path(uds) as listeners, closing(Announcement(what, *address)) as announcement:
+            yield listeners, announcement
+    else:
+        with listening_on_port(host, port) as listeners:
+            address = web_address(scheme, host, listeners[0].getsockname()[1])
+            with closing(Announcement(what, *address)) as announcement:
+                yield listeners, announcement

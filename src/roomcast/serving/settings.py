@@ -1,0 +1,133 @@
+"""Settings of a command: options that come from the environment too, and errors that say from where they came."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from roomcast.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AnyFunction = TypeVar("AnyFunction", bound="Callable[..., Any]")
+
+
+def setting(*names: str, **attributes: object) -> Callable[[AnyFunction], AnyFunction]:
+    """A click option that also comes from the environment: `--log-level` from ROOMCAST_LOG_LEVEL."""
+    variable = "ROOMCAST_" + names[0].removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, cls=Setting, envvar=variable, show_envvar=True, show_default=True, **attributes)
+
+
+class Setting(click.Option):
+    """What `setting` makes."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The name in errors: that of the variable where the value came from there."""
+        return self.opts[0] if ctx is None else origin(ctx, self.name)
+
+
+class Number(click.IntRange):
+    """A whole number with bounds.
+
+    Args:
+        what: what it is, and which ones there are, for the error.
+        low: the least.
+        high: the greatest, None for no bound.
+    """
+
+    def __init__(self, what: str, low: int, high: int | None = None) -> None:
+        super().__init__(low, high)
+        self._what = what
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+        """Read the number.
+
+        Raises:
+            click.BadParameter: it is none, or out of bounds.
+        """
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no {self._what}", param, ctx)
+
+
+class Switch(click.types.BoolParamType):
+    """Whether a flag is set, which the environment has to say in a word."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Read the word.
+
+        Raises:
+            click.BadParameter: it means neither.
+        """
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is neither on nor off: set 1 or 0", param, ctx)
+
+
+class Commands(click.Group):
+    """Commands that tell every mistake of their user's in one line, and exit with 2."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401  # as click declares it
+        """Run the command that the arguments name, and exit with what it returns."""
+        extra["standalone_mode"] = False
+        try:
+            sys.exit(super().main(*args, **extra))
+        except click.ClickException as error:
+            complain(_in_short(error))
+            sys.exit(error.exit_code)
+        except ConfigurationError as error:
+            complain(str(error))
+            sys.exit(2)
+
+
+def complain(problem: str) -> None:
+    """Print one line that says what is wrong."""
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {problem}", err=True)
+
+
+def origin(ctx: click.Context, name: str) -> str:
+    """What the user calls the setting: `--port`, or ROOMCAST_PORT where it came from the environment."""
+    param = next(param for param in ctx.command.params if param.name == name)
+    if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT and isinstance(param.envvar, str):
+        return param.envvar
+    return param.opts[0]
+
+
+def gives_way(ctx: click.Context, name: str, *rivals: str, why: str) -> bool:
+    """Whether a setting that was given is void, because one that excludes it was given from nearer by.
+
+    The command line is nearer than the environment: what stands there for all starts gives way to what is said
+    for this one.
+
+    Args:
+        ctx: the command's.
+        name: the setting.
+        rivals: the settings that exclude it, given or not.
+        why: what to choose between, for the error.
+
+    Raises:
+        ConfigurationError: it and a rival come from the same place.
+    """
+    own = ctx.get_parameter_source(name)
+    for rival in rivals:
+        source = ctx.get_parameter_source(rival)
+        if source is own:
+            raise ConfigurationError(f"{origin(ctx, name)} and {origin(ctx, rival)} exclude each other: {why}")
+        if source is ParameterSource.COMMANDLINE:
+            return True
+    return False
+
+
+def _in_short(error: click.ClickException) -> str:
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return f"{error.param.get_error_hint(error.ctx)}: {error.message.rstrip('.')}"
+    message = error.format_message().rstrip(".")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{message}. See {error.ctx.command_path} --help"
+    return message
