@@ -80,18 +80,26 @@ class UnexpectedMessage(WebSocketError, TypeError):
         kind = "text" if isinstance(message, str) else "binary"
         super().__init__(f"expected a {expected} message, but a {kind} message of {len(message)} {unit} came")
 
+    def __reduce__(self) -> tuple[type[UnexpectedMessage], tuple[str, str | bytes]]:
+        return type(self), (self.expected, self.message)
+
 
 class InvalidJSON(WebSocketError, ValueError):
     """The peer's message is not JSON.
 
     Attributes:
         message: the message as it came.
+        problem: what is wrong with it.
     """
 
     def __init__(self, message: str, problem: str) -> None:
         self.message = message
+        self.problem = problem
         start = message if len(message) <= 40 else message[:40] + "…"
         super().__init__(f"expected JSON, but {start!r} came: {problem}")
+
+    def __reduce__(self) -> tuple[type[InvalidJSON], tuple[str, str]]:
+        return type(self), (self.message, self.problem)
 
 
 class UnsupportedData(WebSocketError, TypeError):
@@ -103,10 +111,18 @@ class InvalidClose(WebSocketError, ValueError):
 
 
 class ReceiveTimeout(WebSocketError, TimeoutError):
-    """Nothing came before the deadline; the connection goes on."""
+    """Nothing came before the deadline; the connection goes on.
+
+    Attributes:
+        seconds: how long was waited.
+    """
 
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         super().__init__(f"no message came within {seconds:g} s")
+
+    def __reduce__(self) -> tuple[type[ReceiveTimeout], tuple[float]]:
+        return type(self), (self.seconds,)
 
 
 class RoomsError(RoomcastError):

@@ -11,9 +11,13 @@ def dumps(value: Any) -> str:  # noqa: ANN401 - whatever JSON can carry
 
     Raises:
         TypeError: where JSON has no form for a part of it.
-        ValueError: for NaN and the infinities, which JSON has not, and for a value that contains itself.
+        ValueError: for NaN and the infinities, which JSON has not, and for a value that contains itself or is
+            nested too deeply to be written.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if text.isascii():
         return text
     try:

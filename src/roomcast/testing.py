@@ -10,6 +10,7 @@ import contextlib
 import json
 import socket
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote
 
@@ -54,16 +55,25 @@ class TestConnection:
         self.denial_body = b""
         self._timeout = timeout
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
-        self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_app: deque[Message] = deque()
+        self._news = asyncio.Event()
         self._disconnected = False
         self._stalled = asyncio.Event()
         self._stalled.set()
         self._app = asyncio.ensure_future(app(scope, self._to_app.get, self._take))
-        self._app.add_done_callback(lambda _task: self._from_app.put_nowait({"type": "done"}))
+        self._app.add_done_callback(lambda _task: self._news.set())
 
     async def open(self) -> Self:
         """Ask for the connection, and wait for the app's answer."""
         self._to_app.put_nowait({"type": "websocket.connect"})
+        try:
+            await self._take_the_answer()
+        except BaseException:
+            await _stop(self._app, self._timeout)
+            raise
+        return self
+
+    async def _take_the_answer(self) -> None:
         event = await self._next("an answer to the handshake")
         while event["type"] == "websocket.http.response.start":
             self.denial_status = event["status"]
@@ -84,7 +94,8 @@ class TestConnection:
             case "done":
                 await self._raise_what_the_app_raised()
                 raise AssertionError("the app returned without an answer to the handshake")
-        return self
+            case unexpected:
+                raise AssertionError(f"the app sent {unexpected!r} before an answer to the handshake")
 
     async def send(self, data: str | bytes) -> None:
         """Send a message to the app."""
@@ -120,7 +131,7 @@ class TestConnection:
         """Let the app go as far as it goes by itself, and say whether it left no message."""
         for _ in range(10):
             await asyncio.sleep(0)
-        return self._from_app.empty()
+        return not self._from_app
 
     async def closed(self) -> int:
         """Wait until the app closes, and give the close code. Messages before it are passed over."""
@@ -158,19 +169,25 @@ class TestConnection:
         if error is None:
             await self.disconnect()
         else:
-            self._app.cancel()
+            await _stop(self._app, self._timeout)
 
     async def _take(self, event: Message) -> None:
         await self._stalled.wait()
         if self._disconnected:
             raise OSError("the client has gone")  # ASGI: a subclass of OSError after a disconnect
-        self._from_app.put_nowait(event)
+        self._from_app.append(event)
+        self._news.set()
 
     async def _next(self, what: str) -> Message:
+        """Give the app's next event, or a "done" of our own once it has returned and left no other."""
         try:
-            return await asyncio.wait_for(self._from_app.get(), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                while not self._from_app and not self._app.done():
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
             raise TimeoutError(f"waited {self._timeout:g} s for {what} of the app, and none came") from None
+        return self._from_app.popleft() if self._from_app else {"type": "done"}
 
     async def _raise_what_the_app_raised(self) -> None:
         if self._app.done():
@@ -234,12 +251,15 @@ async def lifespan(app: ASGIApp, *, timeout: float = TIMEOUT) -> AsyncIterator[N
     from_app: asyncio.Queue[Message] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
     task = asyncio.ensure_future(app(scope, to_app.get, from_app.put))
-    await _ask(to_app, from_app, task, "startup", timeout)
     try:
-        yield
+        await _ask(to_app, from_app, task, "startup", timeout)
+        try:
+            yield
+        finally:
+            await _ask(to_app, from_app, task, "shutdown", timeout)
+            await asyncio.wait_for(task, timeout)
     finally:
-        await _ask(to_app, from_app, task, "shutdown", timeout)
-        await asyncio.wait_for(task, timeout)
+        await _stop(task, timeout)
 
 
 async def _ask(
@@ -260,6 +280,14 @@ async def _ask(
         raise RuntimeError(f"the app gave no answer to lifespan.{what}")
     if answer.result()["type"] != f"lifespan.{what}.complete":
         raise RuntimeError(f"the app answered {answer.result()}")
+
+
+async def _stop(app: asyncio.Future[None], timeout: float) -> None:
+    """Cancel an app that was given up, and wait until it has returned; what it raises is of no interest now."""
+    app.cancel()
+    await asyncio.wait([app], timeout=timeout)
+    if app.done() and not app.cancelled():
+        app.exception()
 
 
 class _Server(uvicorn.Server):
@@ -293,9 +321,14 @@ class LiveServer:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port: int = self._socket.getsockname()[1]
         """The port it listens on."""
-        defaults = {"log_level": "warning", "lifespan": "on", "ws": "websockets-sansio"}
+        defaults = {
+            "log_level": "warning",
+            "lifespan": "on",
+            "ws": "websockets-sansio",
+            "timeout_graceful_shutdown": int(TIMEOUT),
+        }
         self._server = _Server(uvicorn.Config(app, **{**defaults, **settings}))
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
     def url(self) -> str:
@@ -310,15 +343,26 @@ class LiveServer:
     def __enter__(self) -> Self:
         self._thread.start()
         if not self._server.answered.wait(TIMEOUT * 4) or not self._server.started:
-            self._socket.close()
+            self._stop()
             raise RuntimeError("the app did not start; the log says why")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._stop()
+        if self._thread.is_alive():
+            raise TimeoutError("the server did not stop in time")
+
+    def _run(self) -> None:
+        try:
+            self._server.run([self._socket])
+        except SystemExit:
+            return  # uvicorn's way to end where the app does not start; it has logged why
+        finally:
+            self._server.answered.set()
+
+    def _stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(TIMEOUT * 4)
         self._socket.close()
-        if self._thread.is_alive():
-            raise TimeoutError("the server did not stop in time")

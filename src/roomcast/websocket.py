@@ -403,16 +403,19 @@ def _check_utf8(text: str) -> None:
 
 
 def _encode_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    pairs = list(headers.items() if hasattr(headers, "items") else headers)
-    if not all(isinstance(pair, tuple | list) and [type(part) for part in pair] == [str, str] for pair in pairs):
-        raise InvalidHandshake(f"headers are a mapping or pairs of str and str, not {headers!r}")
-    encoded = [_encode_header(name, value) for name, value in pairs]
+    pairs = headers.items() if hasattr(headers, "items") else headers
+    encoded = [_encode_header(pair) for pair in pairs]
     if any(name == b"sec-websocket-protocol" for name, _ in encoded):
         raise InvalidHandshake("the subprotocol is not set by a header: accept(subprotocol=…) sets it")
     return encoded
 
 
-def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
+def _encode_header(pair: object) -> tuple[bytes, bytes]:
+    match pair:
+        case (str(name), str(value)):
+            pass
+        case _:
+            raise InvalidHandshake(f"a header is a name and a value, both of them str, not {pair!r}")
     for part in (name, value):
         if not part.isascii() or any(_is_control(character) for character in part):
             raise InvalidHandshake(f"header {name!r}: only printable ASCII may be sent, not {value!r}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _TEXT, _BINARY, _JOINED, _LEFT = b"t", b"b", b"j", b"l"
 _HEAD = struct.Struct(">cdB")
+_MAX_ID = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +96,6 @@ def excluded(event: RoomEvent) -> str | None:
 
 def _seal(kind: bytes, time: float, exclude: str | None, payload: bytes) -> bytes:
     name = (exclude or "").encode()
+    if len(name) > _MAX_ID:
+        name = b""  # no member has such an id: there is nobody to leave out
     return _HEAD.pack(kind, time, len(name)) + name + payload

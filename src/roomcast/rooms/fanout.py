@@ -28,13 +28,14 @@ def fan_out(event: RoomEvent, members: Iterable[Member]) -> None:
             continue
         encoder = member.encoder
         if encoder not in encodings:
-            encodings[encoder] = _encode(encoder, event)
+            encodings[encoder] = encode(encoder, event)
         message = encodings[encoder]
         if message is not None:
             member.deliver(message, position)
 
 
-def _encode(encoder: Encoder, event: RoomEvent) -> PreparedMessage | None:
+def encode(encoder: Encoder, event: RoomEvent) -> PreparedMessage | None:
+    """Write an event in one wire format; None where that has nothing for it, or fails."""
     try:
         data = encoder(event)
         return None if data is None else PreparedMessage(data)

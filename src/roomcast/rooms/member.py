@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from roomcast import jsontext
-from roomcast.errors import Disconnected
+from roomcast.close_codes import CloseCode
+from roomcast.errors import Disconnected, UnsupportedData
 from roomcast.protocol.prepared import PreparedMessage
+from roomcast.rooms.outlet import MESSAGE_BYTES
+from roomcast.websocket import check_close
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +42,17 @@ class Member:
     whoever ended it: the peer, the handler, or the room because the member was too slow.
     """
 
-    __slots__ = ("_delivered", "_dropped", "_held", "connection", "encoder", "presence", "recovered", "room")
+    __slots__ = (
+        "_delivered",
+        "_dropped",
+        "_held",
+        "_held_bytes",
+        "connection",
+        "encoder",
+        "presence",
+        "recovered",
+        "room",
+    )
 
     def __init__(self, room: str, presence: Presence, connection: Connection, encoder: Encoder) -> None:
         self.room = room
@@ -49,6 +62,7 @@ class Member:
         self.recovered: bool | None = None
         """Whether all that was missed since the position of the join was still kept; None for a join without."""
         self._held: list[tuple[PreparedMessage, Position | None]] | None = None
+        self._held_bytes = 0
         self._delivered = 0
         self._dropped = 0
 
@@ -82,16 +96,34 @@ class Member:
 
         Returns:
             Whether it was taken: not where the connection has closed, or closes because its outbox is full.
+
+        Raises:
+            UnsupportedData: if it is neither str nor bytes, or a str that has no UTF-8 (a lone surrogate).
         """
-        return self._offer(PreparedMessage(data))
+        if not isinstance(data, str | bytes):
+            kind = type(data).__name__
+            raise UnsupportedData(f"send() takes str or bytes, not {kind}; send_json() takes what JSON can carry")
+        try:
+            message = PreparedMessage(data)
+        except UnicodeEncodeError as error:
+            raise UnsupportedData(f"text must have a UTF-8 form: {error}") from None
+        return self.offer(message)
 
     def send_json(self, value: Any) -> bool:  # noqa: ANN401
-        """Send `value` as JSON to this member alone, as `send` does."""
-        return self.send(jsontext.dumps(value))
+        """Send `value` as JSON to this member alone, as `send` does.
+
+        Raises:
+            UnsupportedData: if JSON cannot carry it.
+        """
+        try:
+            text = jsontext.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise UnsupportedData(f"send_json() cannot write this as JSON: {error}") from None
+        return self.send(text)
 
     def hold(self) -> None:
         """Keep back the room's messages until `release`: what was missed comes first."""
-        self._held = []
+        self._held, self._held_bytes = [], 0
 
     def release(self) -> list[tuple[PreparedMessage, Position | None]]:
         """Keep back no more, and give what was kept back."""
@@ -99,13 +131,11 @@ class Member:
         return held
 
     def deliver(self, message: PreparedMessage, position: Position | None = None) -> bool:
-        """Offer a message that may be on its way to others, too."""
-        if self._held is not None:
-            self._held.append((message, position))
-            return True
-        return self._offer(message)
+        """Offer a message of the room, or keep it back where it is not its turn yet."""
+        return self.offer(message) if self._held is None else self._keep_back(message, position, self._held)
 
-    def _offer(self, message: PreparedMessage) -> bool:
+    def offer(self, message: PreparedMessage) -> bool:
+        """Offer a message that may be on its way to others, too, to the connection."""
         taken = self.connection.outlet.offer(message)
         if taken:
             self._delivered += 1
@@ -113,8 +143,31 @@ class Member:
             self._dropped += 1
         return taken
 
+    def _keep_back(
+        self,
+        message: PreparedMessage,
+        position: Position | None,
+        held: list[tuple[PreparedMessage, Position | None]],
+    ) -> bool:
+        bound = self.connection.bound
+        self._held_bytes += message.size + MESSAGE_BYTES
+        if held and self._held_bytes > bound:
+            reason = f"too slow: {bound} bytes came before it had caught up; come back and resume"
+            self.connection.outlet.close(CloseCode.TOO_SLOW, reason)
+        if self.closed:
+            held.clear()
+            self._dropped += 1
+            return False
+        held.append((message, position))
+        return True
+
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close its connection, without waiting."""
+        """Close its connection, without waiting. What still waits to be written is dropped.
+
+        Raises:
+            InvalidClose: for a code or reason that may not be sent.
+        """
+        check_close(code, reason)
         self.connection.outlet.close(code, reason)
 
     async def receive(self) -> str | bytes:

@@ -20,6 +20,9 @@ logger = logging.getLogger("roomcast.rooms")
 
 OUTBOX_BYTES = 1 << 20
 """How many bytes of messages may wait for a connection."""
+MESSAGE_BYTES = 128
+"""What each waiting message counts besides its payload: about what it takes in memory, so that a bound in bytes
+bounds small and empty messages, too."""
 CLOSE_TIMEOUT = 5.0
 """How many seconds a closed outlet tries to get its close frame out."""
 
@@ -38,8 +41,12 @@ class Outlet(Protocol):
     def offer(self, message: PreparedMessage) -> bool:
         """Take a message, without waiting, and say whether it was taken.
 
-        Messages go out in the order of the offers. A message that no longer fits the bound closes the outlet.
+        Messages go out in the order of the offers. A message that no longer fits the bound closes the outlet;
+        one that comes while nothing waits always fits.
         """
+
+    async def drained(self) -> None:
+        """Wait until nothing waits any more, or the outlet has closed."""
 
     def close(self, code: int, reason: str = "") -> None:
         """Close the connection, without waiting. What is still queued is dropped."""
@@ -79,7 +86,7 @@ class AsgiOutlet:
         """Queue a message for the writer."""
         if self._closed:
             return False
-        if self._queued_bytes + message.size > self._bound:
+        if not self._fits(message):
             self.close(CloseCode.TOO_SLOW, f"too slow: {self._bound} bytes are waiting; come back and resume")
             return False
         self._queue.append(message)
@@ -87,6 +94,11 @@ class AsgiOutlet:
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         return True
+
+    async def drained(self) -> None:
+        """Wait until the server has taken what waits, or the outlet has closed."""
+        while self._writer is not None and not self._closed:
+            await asyncio.wait([self._writer])
 
     def close(self, code: int, reason: str = "") -> None:
         """Drop the queue, and tell the peer in a task that gives up after `CLOSE_TIMEOUT`."""
@@ -110,10 +122,17 @@ class AsgiOutlet:
         writer = self._writer
         if writer is None:
             return
-        await asyncio.wait([writer], timeout=CLOSE_TIMEOUT)
-        if not writer.done():
-            writer.cancel()
-            self._shut(CloseCode.ABNORMAL, "")
+        try:
+            await asyncio.wait([writer], timeout=CLOSE_TIMEOUT)
+        finally:
+            if not writer.done():
+                writer.cancel()
+                self._shut(CloseCode.ABNORMAL, "")
+
+    def _fits(self, message: PreparedMessage) -> bool:
+        waiting = self._queued_bytes + len(self._queue) * MESSAGE_BYTES
+        # What is bigger than the bound is no sign of a slow peer, and would close every member of a room.
+        return waiting == 0 or waiting + message.size <= self._bound
 
     async def _write(self) -> None:
         """Write what is queued, then end: the next offer starts it again."""
@@ -121,7 +140,11 @@ class AsgiOutlet:
             while self._queue:
                 message = self._queue.popleft()
                 await self._send(message.event)
-                self._queued_bytes -= message.size
+                if self._queued_bytes:  # 0 where it was shut, and the server did not let go of the message
+                    self._queued_bytes -= message.size
+        except asyncio.CancelledError:
+            self._shut(CloseCode.ABNORMAL, "")  # the server's doing: where this side cancels, it has shut before
+            raise
         except OSError:
             self._shut(CloseCode.ABNORMAL, "")  # ASGI's way to say that the peer has gone
         except Exception as error:  # noqa: BLE001 - servers have many ways to say that it is over
@@ -138,11 +161,11 @@ class AsgiOutlet:
             callback(code, reason)
 
     async def _send_close(self, writer: asyncio.Task[None] | None, code: int, reason: str) -> None:
-        if writer is not None:
-            writer.cancel()  # so that the close frame does not wait behind a message that nobody reads
-            await asyncio.wait([writer])
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
+                if writer is not None:
+                    writer.cancel()  # so that the close frame does not wait behind a message that nobody reads
+                    await asyncio.wait([writer])
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
         except Exception as error:  # noqa: BLE001 - the peer has gone, or does not read: there is nobody to tell
             logger.debug("a close frame with code %d did not go out: %r", code, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from roomcast import jsontext
@@ -31,7 +31,8 @@ class Presence:
         Raises:
             TypeError, ValueError: if JSON cannot carry `info`.
         """
-        return jsontext.dumps(asdict(self)).encode()
+        fields = {"id": self.id, "user": self.user, "info": self.info, "since": self.since}
+        return jsontext.dumps(fields).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Presence:

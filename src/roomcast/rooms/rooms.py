@@ -13,6 +13,7 @@ from roomcast import jsontext
 from roomcast.close_codes import CloseCode
 from roomcast.errors import (
     AlreadyJoined,
+    ConfigurationError,
     InvalidRoomName,
     LimitReached,
     RoomsClosed,
@@ -70,6 +71,7 @@ class Rooms:
 
     Raises:
         UnknownBroker: if the URL names no broker.
+        ConfigurationError: for an encoder that cannot be one.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Rooms:
         if broker is None:
             broker = os.environ.get("ROOMCAST_BROKER", "memory://")
         self._broker = broker_from_url(broker) if isinstance(broker, str) else broker
-        self._encoder = encoder
+        self._encoder = check_encoder(encoder)
         self._outbox_bytes = outbox_bytes
         self._rooms_per_connection = rooms_per_connection
         self._membership = Membership(members_per_room)
@@ -105,12 +107,14 @@ class Rooms:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for connection in tuple(self._connections.values()):
-            connection.outlet.close(CloseCode.SERVICE_RESTART, "the server restarts")
-        while self._farewells:
-            await asyncio.wait(self._farewells)
         self._open = False
-        await self._broker.close()
+        try:
+            for connection in tuple(self._connections.values()):
+                connection.outlet.close(CloseCode.SERVICE_RESTART, "the server restarts")
+            while self._farewells:
+                await asyncio.wait(self._farewells)
+        finally:
+            await self._broker.close()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
@@ -158,6 +162,7 @@ class Rooms:
             AlreadyJoined: if the connection is in the room already.
             LimitReached: if it is in too many rooms, or the room is full.
             Unpublishable: if JSON cannot carry `info`.
+            ConfigurationError: for an encoder that cannot be one.
             Disconnected: if the connection is over.
             RoomsClosed: if the rooms are not open.
             BrokerUnavailable: if the broker cannot be reached.
@@ -166,7 +171,7 @@ class Rooms:
         check_room_name(room)
         connection = self._connect(ws)
         try:
-            stay = self._stay(room, connection, self._presence(info, user), encoder or self._encoder)
+            stay = self._stay(room, connection, self._presence(info, user), encoder)
             try:
                 await stay.begin(subprotocol, since, greet)
                 yield stay.member
@@ -210,7 +215,11 @@ class Rooms:
             envelope = to_envelope(Publication(room, _as_data(data), time.time(), exclude=excluded))
         except UnicodeEncodeError as error:
             raise Unpublishable(f"text must have a UTF-8 form: {error}") from None
-        return await self._broker.publish(room, envelope, key=key, keep=keep)
+        position = await self._broker.publish(room, envelope, key=key, keep=keep)
+        # The members' writers run before the next publication, also where the broker itself never waits: a burst
+        # would fill the outlets of members that are not slow at all.
+        await asyncio.sleep(0)
+        return position
 
     async def history(
         self, room: str, *, since: Position | None = None, limit: int | None = None, reverse: bool = False
@@ -220,12 +229,13 @@ class Rooms:
         Args:
             room: the room's name.
             since: only what came after this position.
-            limit: at most so many, the oldest first.
+            limit: at most so many, the oldest first; none for 0 and less.
             reverse: the newest first instead.
         """
         self._check_open()
         check_room_name(room)
-        history = await self._broker.history(room, since=since, limit=limit, reverse=reverse)
+        at_most = None if limit is None else max(limit, 0)
+        history = await self._broker.history(room, since=since, limit=at_most, reverse=reverse)
         events = (from_envelope(room, position, payload) for position, payload in history.kept)
         return [event for event in events if isinstance(event, Publication)]
 
@@ -273,23 +283,23 @@ class Rooms:
         connection.joins -= 1
         if not connection.joins:
             del self._connections[id(connection.ws.scope)]
-            await connection.outlet.finish()
+            await connection.finish()
 
     def _presence(self, info: Any, user: str | None) -> Presence:  # noqa: ANN401 - whatever JSON can carry
         self._joins += 1
         presence = Presence(f"{self._node}-{self._joins:x}", user, info, time.time())
         try:
-            presence.to_bytes()
+            # As the others get it, so that what the app does to `info` later does not change who leaves.
+            return Presence.from_bytes(presence.to_bytes())
         except (TypeError, ValueError) as error:
             raise Unpublishable(f"info must be something that JSON can carry: {error}") from None
-        return presence
 
-    def _stay(self, room: str, connection: Connection, presence: Presence, encoder: Encoder) -> Stay:
+    def _stay(self, room: str, connection: Connection, presence: Presence, encoder: Encoder | None) -> Stay:
         if room in connection.stays:
             raise AlreadyJoined(f"this connection is in room {room!r} already")
         if len(connection.stays) >= self._rooms_per_connection:
             raise LimitReached(f"a connection may be in {self._rooms_per_connection} rooms")
-        member = Member(room, presence, connection, encoder)
+        member = Member(room, presence, connection, self._encoder if encoder is None else check_encoder(encoder))
         stay = Stay(member, self._broker, self._subscriptions, self._membership)
         connection.stays[room] = stay
         return stay
@@ -324,6 +334,25 @@ def check_room_name(room: object) -> None:
         raise InvalidRoomName(f"a room's name must have a UTF-8 form: {error}") from None
 
 
+def check_encoder(encoder: Encoder) -> Encoder:
+    """Give back what can be an encoder.
+
+    Raises:
+        ConfigurationError: if it cannot: with it, an event would fail for all members of the room.
+    """
+    try:
+        hash(encoder)
+    except TypeError:
+        usable = False
+    else:
+        usable = callable(encoder)
+    if not usable:
+        raise ConfigurationError(
+            f"an encoder is a function that takes a room event, and hashable, not {encoder!r}"
+        )
+    return encoder
+
+
 def _as_data(data: Any) -> str | bytes:  # noqa: ANN401 - whatever JSON can carry
     if isinstance(data, str | bytes):
         return data
@@ -331,5 +360,5 @@ def _as_data(data: Any) -> str | bytes:  # noqa: ANN401 - whatever JSON can carr
         return bytes(data)
     try:
         return jsontext.dumps(data)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise Unpublishable(f"data must be str, bytes, or something that JSON can carry: {error}") from None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from roomcast.close_codes import CloseCode
 from roomcast.errors import BrokerUnavailable, Disconnected
-from roomcast.rooms.events import Joined, Left, from_envelope, to_envelope
-from roomcast.rooms.fanout import fan_out
+from roomcast.rooms.events import Joined, Left, excluded, from_envelope, to_envelope
+from roomcast.rooms.fanout import encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,7 +50,7 @@ class Stay:
         self._farewell: asyncio.Task[None] | None = None
 
     async def begin(self, subprotocol: str | None, since: Position | None, greet: Greeting | None) -> None:
-        """Subscribe, be present, accept the connection, become a member, and have the others told.
+        """Subscribe, be present, become a member, accept the connection, and have the others told.
 
         In this order, so that a peer whose connection is open misses nothing that is said from then on.
         """
@@ -62,16 +62,23 @@ class Stay:
             undo.push_async_callback(self._announce_leave)
             undo.push_async_callback(self._broker.depart, room, member.id)
             await self._broker.arrive(room, member.id, member.presence.to_bytes())
-            ws = member.connection.ws
-            if not ws.accepted:
-                await ws.accept(subprotocol)
-            if self._farewell is not None:
-                raise Disconnected(ws.close_code or CloseCode.ABNORMAL, ws.close_reason)
+            self._check_connected()
             member.hold()
             self._membership.add(member)
+            await member.connection.accept(subprotocol)
             await self._catch_up(since, greet)
-            await self._broker.publish(room, to_envelope(Joined(room, member.presence)), keep=False)
-            self._announced = True
+            self._check_connected()
+            self._announced = True  # from here on it may be carried, also where this is cancelled
+            try:
+                await self._broker.publish(room, to_envelope(Joined(room, member.presence)), keep=False)
+            except BrokerUnavailable:
+                self._announced = False
+                raise
+
+    def _check_connected(self) -> None:
+        if self._farewell is not None or self.member.closed:
+            ws = self.member.connection.ws
+            raise Disconnected(ws.close_code or CloseCode.ABNORMAL, ws.close_reason)
 
     async def _catch_up(self, since: Position | None, greet: Greeting | None) -> None:
         """Give the member its greeting and what it missed, then what has come in the meantime, each once."""
@@ -83,11 +90,17 @@ class Stay:
             missed, newest, member.recovered = history.kept, history.position, history.complete
         if greet is not None:
             member.send(await greet(member))
-        held = member.release()
+        outlet = member.connection.outlet
         for position, payload in missed:
-            fan_out(from_envelope(room, position, payload), [member])
-        for message, at in held:
-            if newest is None or at is None or at.offset > newest.offset:
+            # It may be more than the outlet holds: this member waits for its own peer, and nobody else does.
+            await outlet.drained()
+            event = from_envelope(room, position, payload)
+            message = None if excluded(event) == member.id else encode(member.encoder, event)
+            if message is not None:
+                member.offer(message)
+        await outlet.drained()
+        for message, at in member.release():
+            if newest is None or at is None or at.epoch != newest.epoch or at.offset > newest.offset:
                 member.deliver(message)
 
     def end(self) -> asyncio.Task[None]:

@@ -40,11 +40,13 @@ class Subscriptions:
         async with subscription.changing:
             if subscription.needed or self._rooms.get(room) is not subscription:
                 return  # somebody came, or somebody else has cleared up, while this waited for its turn
-            if subscription.active:
-                subscription.active = False
-                await self._broker.unsubscribe(room)
-            if not subscription.needed:
-                del self._rooms[room]
+            try:
+                if subscription.active:
+                    subscription.active = False
+                    await self._broker.unsubscribe(room)
+            finally:
+                if not subscription.needed:
+                    del self._rooms[room]
 
 
 class _Subscription:
