@@ -127,7 +127,7 @@ def test_an_app_can_come_from_the_environment() -> None:
 def test_many_workers_need_a_broker_that_they_can_share(arguments: list[str]) -> None:
     error = refused(*arguments)
     assert "memory://" in error
-    assert error.endswith("use --broker redis://… or nats://…, or --workers 1")
+    assert error.endswith("use --workers 1")
 
 
 def test_the_broker_reaches_the_app() -> None:

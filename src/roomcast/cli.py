@@ -20,7 +20,7 @@ import click
 from uvicorn.config import LOG_LEVELS
 
 from roomcast.errors import ConfigurationError, UnknownBroker
-from roomcast.rooms.brokers import check_broker_url, serves_many_processes
+from roomcast.rooms.brokers import SCHEMES, check_broker_url, serves_many_processes
 from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
 from roomcast.serving.running import run
@@ -46,8 +46,8 @@ looked for in the current directory first.
 Examples:
   roomcast serve                            the chat, on http://127.0.0.1:8000
   roomcast serve main:app --reload          your app, restarted when its code changes
-  roomcast serve --host 0.0.0.0 --workers 4 --broker redis://localhost
-                                            the chat for everyone, on four cores
+  roomcast serve main:app --workers 4       your app, on four cores
+  roomcast serve --host 0.0.0.0             the chat, for everyone on the network
 
 Each setting can also come from the environment, MODULE:ATTRIBUTE too (ROOMCAST_APP). What is on the command
 line wins.
@@ -168,9 +168,10 @@ def _settle_broker(ctx: click.Context, broker: str | None, workers: int) -> None
         raise ConfigurationError(f"{origin(ctx, 'broker')}: {error}") from None
     if workers > 1 and not serves_many_processes(broker):
         scheme = broker.partition("://")[0]
+        shared = [f"--broker {name}://…" for name, kind in SCHEMES.items() if kind.many_processes]
         raise ConfigurationError(
             f"{origin(ctx, 'workers')} {workers} needs a broker that several processes share, which {scheme}:// "
-            f"is not: use --broker redis://… or nats://…, or --workers 1"
+            f"is not: use {' or '.join([*shared, '--workers 1'])}"
         )
     os.environ["ROOMCAST_BROKER"] = broker
 
