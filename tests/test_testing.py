@@ -257,6 +257,15 @@ async def test_a_stalled_client_takes_nothing_until_it_disconnects_and_then_rais
     assert outcome == ["gone"]
 
 
+async def test_a_client_that_resumes_gets_what_waited() -> None:
+    async with connect(app(echo)) as client:
+        client.stall()
+        await client.send("one")
+        assert await client.receives_nothing()
+        client.resume()
+        assert await client.receive() == "one"
+
+
 # The lifespan.
 
 

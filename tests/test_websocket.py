@@ -849,6 +849,16 @@ async def test_a_connection_marked_closed_is_over_without_a_word_to_the_server()
     assert len(server.sent) == 1
 
 
+@pytest.mark.parametrize("end", ["close", "reject"])
+async def test_marking_what_is_over_as_closed_does_not_change_how_it_ended(end: str) -> None:
+    ws = Server(CONNECT).ws
+    if end == "close":
+        await ws.accept()
+    await getattr(ws, end)(4001, "no token")
+    ws.mark_closed(1006)
+    assert (ws.close_code, ws.close_reason) == (4001, "no token")
+
+
 async def test_one_task_receives_while_others_send() -> None:
     async def handler(ws: WebSocket) -> None:
         async def tell(number: int) -> None:

@@ -160,6 +160,10 @@ class TestConnection:
         """Read nothing more: from now on the app's `send` waits."""
         self._stalled.clear()
 
+    def resume(self) -> None:
+        """Read again after `stall`."""
+        self._stalled.set()
+
     async def __aenter__(self) -> Self:
         return await self.open()
 

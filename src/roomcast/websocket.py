@@ -327,8 +327,9 @@ class WebSocket:
             return  # The peer was faster: it is over, which is all that was asked for.
 
     def mark_closed(self, code: int, reason: str = "") -> None:
-        """Note that something else, which shares the ASGI `send`, has closed the connection."""
-        self._end(_State.CLOSED, code, reason)
+        """Note that something else, which shares the ASGI `send`, has closed the connection, if it is not over."""
+        if self._state not in {_State.CLOSED, _State.REJECTED}:
+            self._end(_State.CLOSED, code, reason)
 
     async def _await_connect(self, call: str) -> None:
         """Receive the event that every connection starts with, before the first answer to it."""

@@ -491,8 +491,9 @@ async def test_joining_several_rooms_at_once_accepts_the_connection_once(rooms: 
 
         await asyncio.gather(visit("a"), visit("b"))
 
-    client = await connect(app(handler)).open()
-    await until(lambda: len(rooms._connections) == 1)
+    client = connect(app(handler))
+    await settled()
+    await client.open()
     await settled()
     assert await rooms.active() == {"a": 1, "b": 1}
     await rooms.publish("a", "one")
@@ -786,8 +787,7 @@ async def test_closing_the_rooms_ends_every_member_and_tells_every_peer_to_come_
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_closing_the_rooms_does_not_wait_for_a_peer_that_reads_nothing(,
-) -> None:
+async def test_closing_the_rooms_does_not_wait_for_a_peer_that_reads_nothing() -> None:
     async with Rooms("memory://") as rooms:
         guest = await Guest(rooms, "r").enter()
         guest.client.stall()

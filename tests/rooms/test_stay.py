@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from roomcast import BrokerUnavailable, Disconnected, Position, Rooms, UnsupportedData, WebSocket
+from roomcast import BrokerUnavailable, Disconnected, LimitReached, Position, Rooms, UnsupportedData, WebSocket
 from roomcast.rooms.brokers.memory import MemoryBroker
 from roomcast.testing import connect
 from tests.rooms.guests import DEADLINE, Guest, notices, settled, until
@@ -190,6 +190,34 @@ async def test_a_broker_that_fails_at_a_step_of_the_join_fails_the_join_and_leav
     assert await listener.client.receives_nothing()
     await listener.leave()
     assert is_empty(rooms, broker)
+
+
+async def test_one_whose_coming_could_not_be_told_is_not_told_to_have_left(rooms: Rooms, broker: Network) -> None:
+    listener = await Guest(rooms, "r", encoder=notices).enter()
+    publish = broker.publish
+
+    async def fail_once(_room: str, _payload: bytes, **_settings: Any) -> Position:
+        broker.publish = publish  # type: ignore[method-assign]
+        raise BrokerUnavailable("publish: no answer")
+
+    broker.publish = fail_once  # type: ignore[method-assign, assignment]
+    guest = await enters(Guest(rooms, "r", info="a"))
+    await gone(guest)
+    assert isinstance(guest.task.exception(), BrokerUnavailable)
+    assert await listener.client.receives_nothing()
+    await listener.leave()
+    assert is_empty(rooms, broker)
+
+
+async def test_a_full_room_is_refused_without_a_word_to_the_broker(broker: Network) -> None:
+    async with Rooms(broker, members_per_room=1) as rooms:
+        member = await Guest(rooms, "r").enter()
+        broker.asked.clear()
+        guest = await enters(Guest(rooms, "r"))
+        await gone(guest)
+        assert isinstance(guest.task.exception(), LimitReached)
+        assert broker.asked == []
+        await member.leave()
 
 
 @pytest.mark.parametrize("step", ["subscribe", "arrive", "history", "publish"])
@@ -512,6 +540,19 @@ async def test_more_than_an_outlet_holds_can_be_caught_up_with(rooms: Rooms, siz
     await guest.leave()
 
 
+async def test_what_was_missed_and_what_came_meanwhile_may_be_more_than_an_outlet_holds(rooms: Rooms) -> None:
+    since = await rooms.position("r")
+    await rooms.publish("r", "missed".ljust(900_000, "x"))
+
+    async def greet(_member: Member) -> str:
+        await rooms.publish("r", "meanwhile".ljust(500_000, "x"))
+        return "welcome"
+
+    guest = await Guest(rooms, "r", since=since, greet=greet).enter()
+    assert [str(message).rstrip("x") for message in await guest.hears(3)] == ["welcome", "missed", "meanwhile"]
+    await guest.leave()
+
+
 async def catching_up_with_a_peer_that_does_not_read(rooms: Rooms) -> Guest:
     since = await rooms.position("r")
     for _ in range(3):
@@ -550,11 +591,13 @@ async def test_a_peer_that_does_not_read_while_it_catches_up_delays_nobody_and_i
 @pytest.mark.usefixtures("impatient")
 async def test_small_messages_that_wait_for_the_end_of_catching_up_are_bounded_too(rooms: Rooms) -> None:
     guest = await catching_up_with_a_peer_that_does_not_read(rooms)
+    [member] = rooms._membership.of("r")
     published = 0
-    while not guest.task.done():
+    while not member.closed:
         await rooms.publish("r", "", keep=False)
         published += 1
-        assert published < 20_000
+        assert published < 10_000
+    await gone(guest)
     assert guest.ws.close_code == 4020
 
 
@@ -564,7 +607,7 @@ async def test_who_goes_while_it_catches_up_leaves_no_trace(rooms: Rooms, broker
     if how == "cancel":
         guest.task.cancel()
         await settled()
-        guest.client._stalled.set()
+        guest.client.resume()
     else:
         await guest.client.disconnect()
     await gone(guest)

@@ -59,8 +59,8 @@ class Connection:
                 self._waits.add(wait)
                 return await self.ws.receive()
         except TimeoutError:
-            if self._ended is None or not wait.expired():
-                raise
+            if self._ended is None:
+                raise  # the server's own
             raise self._ended from None
         except Disconnected as ended:
             self._ended = ended

@@ -27,6 +27,7 @@ from roomcast.rooms.lifespan import with_lifespan
 from roomcast.rooms.member import Member
 from roomcast.rooms.membership import Membership
 from roomcast.rooms.outlet import OUTBOX_BYTES
+from roomcast.rooms.pace import Pace
 from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Position, Publication
 from roomcast.rooms.stay import Stay
@@ -91,6 +92,7 @@ class Rooms:
         self._rooms_per_connection = rooms_per_connection
         self._membership = Membership(members_per_room)
         self._subscriptions = Subscriptions(self._broker)
+        self._pace = Pace(outbox_bytes // 8)
         self._connections: dict[int, Connection] = {}
         self._farewells: set[asyncio.Task[None]] = set()
         self._node = secrets.token_hex(4)
@@ -215,11 +217,8 @@ class Rooms:
             envelope = to_envelope(Publication(room, _as_data(data), time.time(), exclude=excluded))
         except UnicodeEncodeError as error:
             raise Unpublishable(f"text must have a UTF-8 form: {error}") from None
-        position = await self._broker.publish(room, envelope, key=key, keep=keep)
-        # The members' writers run before the next publication, also where the broker itself never waits: a burst
-        # would fill the outlets of members that are not slow at all.
-        await asyncio.sleep(0)
-        return position
+        await self._pace.take(len(envelope))
+        return await self._broker.publish(room, envelope, key=key, keep=keep)
 
     async def history(
         self, room: str, *, since: Position | None = None, limit: int | None = None, reverse: bool = False
@@ -300,7 +299,7 @@ class Rooms:
         if len(connection.stays) >= self._rooms_per_connection:
             raise LimitReached(f"a connection may be in {self._rooms_per_connection} rooms")
         member = Member(room, presence, connection, self._encoder if encoder is None else check_encoder(encoder))
-        stay = Stay(member, self._broker, self._subscriptions, self._membership)
+        stay = Stay(member, self._broker, self._subscriptions, self._membership, self._pace)
         connection.stays[room] = stay
         return stay
 

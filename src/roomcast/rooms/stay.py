@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from roomcast.rooms.brokers.base import Broker
     from roomcast.rooms.member import Member
     from roomcast.rooms.membership import Membership
+    from roomcast.rooms.pace import Pace
     from roomcast.rooms.publication import Position
     from roomcast.rooms.subscriptions import Subscriptions
 
@@ -35,15 +36,17 @@ class Stay:
         broker: what keeps presence and carries the notices.
         subscriptions: this node's subscriptions.
         membership: this node's members.
+        pace: what the notices are published in step with.
     """
 
     def __init__(
-        self, member: Member, broker: Broker, subscriptions: Subscriptions, membership: Membership
+        self, member: Member, broker: Broker, subscriptions: Subscriptions, membership: Membership, pace: Pace
     ) -> None:
         self.member = member
         self._broker = broker
         self._subscriptions = subscriptions
         self._membership = membership
+        self._pace = pace
         self._undo = AsyncExitStack()
         self._beginning = asyncio.Lock()
         self._announced = False
@@ -67,10 +70,12 @@ class Stay:
             self._membership.add(member)
             await member.connection.accept(subprotocol)
             await self._catch_up(since, greet)
+            notice = to_envelope(Joined(room, member.presence))
+            await self._pace.take(len(notice))
             self._check_connected()
             self._announced = True  # from here on it may be carried, also where this is cancelled
             try:
-                await self._broker.publish(room, to_envelope(Joined(room, member.presence)), keep=False)
+                await self._broker.publish(room, notice, keep=False)
             except BrokerUnavailable:
                 self._announced = False
                 raise
@@ -121,4 +126,6 @@ class Stay:
     async def _announce_leave(self) -> None:
         if self._announced:
             room = self.member.room
-            await self._broker.publish(room, to_envelope(Left(room, self.member.presence)), keep=False)
+            notice = to_envelope(Left(room, self.member.presence))
+            await self._pace.take(len(notice))
+            await self._broker.publish(room, notice, keep=False)

@@ -1,0 +1,250 @@
+"""Whatever members do, and in whatever order: nobody misses, repeats or reorders, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from roomcast import CloseCode, Joined, Position, Publication, Rooms
+from roomcast.rooms.brokers.memory import MemoryBroker
+from tests.rooms.guests import Guest, until
+
+if TYPE_CHECKING:
+    from roomcast import RoomEvent
+
+ROOMS = ("one", "other")
+PEOPLE = 4
+BOUND = 2000
+
+PERSON = st.integers(0, PEOPLE - 1)
+ROOM = st.sampled_from(ROOMS)
+ACTIONS = st.one_of(
+    st.tuples(st.just("join"), PERSON, ROOM),
+    st.tuples(st.just("come_back"), PERSON),
+    st.tuples(st.just("disconnect"), PERSON),
+    st.tuples(st.just("cancel"), PERSON),
+    st.tuples(st.just("kick"), PERSON),
+    st.tuples(st.just("stall"), PERSON),
+    st.tuples(st.just("resume"), PERSON),
+    st.tuples(st.just("publish"), ROOM, st.sampled_from([0, 10, 400, 900]), st.none() | PERSON),
+    st.tuples(st.just("burst"), ROOM, st.integers(2, 30)),
+    st.tuples(st.just("mention"), ROOM),
+    st.tuples(st.just("turn"), st.integers(1, 5)),
+)
+
+
+def told(event: RoomEvent) -> str:
+    """An encoder that tells everything: publications with their offset, and who comes and goes."""
+    if isinstance(event, Publication):
+        at = "-" if event.position is None else str(event.position)
+        return f"{at} {event.data!r}"
+    return f"{'joined' if isinstance(event, Joined) else 'left'} {event.member.id}"
+
+
+@dataclass
+class Visit:
+    """One person's time in a room, and what it should hear in it.
+
+    Attributes:
+        expected: the publications that were made while it was there, but for those that left it out.
+        present: who was there when it came, by their ids.
+        stalled: whether it reads nothing.
+        over: whether it was made to leave: what had not been written by then may be missing at the end.
+    """
+
+    guest: Guest
+    expected: list[str]
+    present: set[str]
+    stalled: bool = False
+    over: bool = False
+    heard: list[str] = field(default_factory=list)
+
+    def read(self) -> None:
+        """Take what the client has got so far."""
+        events = self.guest.client._from_app
+        while events:
+            event = events.popleft()
+            if event["type"] == "websocket.send":
+                self.heard.append(event["text"])
+
+    @property
+    def publications(self) -> list[str]:
+        return [message for message in self.heard if not message.startswith(("joined ", "left "))]
+
+
+class World:
+    """The rooms, the people, and a model of what each should hear."""
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+        self.rooms = Rooms(self.broker, encoder=told, outbox_bytes=BOUND)
+        self.published: dict[str, list[tuple[Position, str]]] = {room: [] for room in ROOMS}
+        self.visits: dict[int, Visit] = {}
+        self.past: list[Visit] = []
+        self.count = 0
+
+    async def run(self, actions: list[tuple[Any, ...]]) -> None:
+        async with self.rooms:
+            for name, *arguments in actions:
+                await getattr(self, name)(*arguments)
+                self.notice_who_was_closed()
+            await until(lambda: not self.rooms._farewells)
+            for visit in self.visits.values():
+                if not visit.over:
+                    await self.catch_up(visit)
+            await self.check_presence()
+        for visit in [*self.past, *self.visits.values()]:
+            visit.guest.client.resume()
+            await until(visit.guest.task.done)
+            self.check(visit)
+        self.check_nothing_is_left()
+
+    # What may happen
+
+    async def join(self, person: int, room: str) -> None:
+        if person not in self.visits:
+            await self.enter(person, Guest(self.rooms, room), [])
+
+    async def come_back(self, person: int) -> None:
+        """Join the same room again, from the last position that the client has heard."""
+        past = self.visits.get(person)
+        if past is None or not past.over:
+            return
+        del self.visits[person]
+        self.past.append(past)
+        past.read()
+        positions = [message.split()[0] for message in past.publications if not message.startswith("- ")]
+        if not positions:
+            return
+        since = Position.parse(positions[-1])
+        missed = [line for position, line in self.published[past.guest._room] if position.offset > since.offset]
+        await self.enter(person, Guest(self.rooms, past.guest._room, since=since), missed)
+        assert self.visits[person].guest.member.recovered
+
+    async def enter(self, person: int, guest: Guest, expected: list[str]) -> None:
+        await guest.enter()
+        present = {presence.id for presence in await self.rooms.members(guest._room)}
+        self.visits[person] = Visit(guest, expected, present - {guest.member.id})
+
+    async def disconnect(self, person: int) -> None:
+        if visit := self.there(person):
+            visit.over = True
+            await visit.guest.client.disconnect()
+
+    async def cancel(self, person: int) -> None:
+        if visit := self.there(person):
+            visit.over = True
+            visit.guest.task.cancel()
+            await until(lambda: visit.guest.member not in self.rooms._membership.of(visit.guest._room))
+
+    async def kick(self, person: int) -> None:
+        if visit := self.there(person):
+            visit.over = True
+            visit.guest.member.close(4003)
+
+    async def stall(self, person: int) -> None:
+        if visit := self.there(person):
+            visit.stalled = True
+            visit.guest.client.stall()
+
+    async def resume(self, person: int) -> None:
+        if visit := self.there(person):
+            visit.stalled = False
+            await self.catch_up(visit)
+
+    async def publish(self, room: str, size: int, left_out: int | None = None) -> None:
+        visit = None if left_out is None else self.there(left_out)
+        await self.say(room, "x" * size, visit)
+
+    async def burst(self, room: str, count: int) -> None:
+        for _ in range(count):
+            await self.say(room, "x" * 300, None)
+
+    async def turn(self, turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    async def say(self, room: str, text: str, left_out: Visit | None) -> None:
+        self.count += 1
+        data = f"{self.count} {text}"
+        position = Position(len(self.published[room]) + 1, (await self.rooms.position(room)).epoch)
+        line = f"{position} {data!r}"
+        self.published[room].append((position, line))
+        self.expect(room, line, left_out)
+        excluded = None if left_out is None else left_out.guest.member
+        assert await self.rooms.publish(room, data, exclude=excluded) == position
+
+    async def mention(self, room: str) -> None:
+        self.count += 1
+        data = f"{self.count} passing"
+        self.expect(room, f"- {data!r}", None)
+        await self.rooms.publish(room, data, keep=False)
+
+    async def catch_up(self, visit: Visit) -> None:
+        visit.guest.client.resume()
+        await until(lambda: visit.guest.member.stats.queued_bytes == 0)
+
+    # What should come of it
+
+    def there(self, person: int) -> Visit | None:
+        visit = self.visits.get(person)
+        return None if visit is None or visit.over else visit
+
+    def expect(self, room: str, line: str, left_out: Visit | None) -> None:
+        for visit in self.visits.values():
+            if visit.guest._room == room and not visit.over and visit is not left_out:
+                visit.expected.append(line)
+
+    def notice_who_was_closed(self) -> None:
+        for visit in self.visits.values():
+            if visit.guest.member.closed and not visit.over:
+                assert visit.stalled, "only who reads nothing may be closed"
+                visit.over = True
+
+    async def check_presence(self) -> None:
+        """Who has heard everything so far knows who is there."""
+        for visit in self.visits.values():
+            visit.read()
+            if visit.over:
+                continue
+            notices = [message for message in visit.heard if message.startswith(("joined ", "left "))]
+            assert len(set(notices)) == len(notices), "each is told once"
+            known = set(visit.present)
+            for notice in notices:
+                what, _, who = notice.partition(" ")
+                (known.add if what == "joined" else known.discard)(who)
+            members = {presence.id for presence in await self.rooms.members(visit.guest._room)}
+            assert known == members - {visit.guest.member.id}
+            assert visit.publications == visit.expected
+
+    def check(self, visit: Visit) -> None:
+        visit.read()
+        assert visit.publications == visit.expected[: len(visit.publications)]
+        assert visit.guest.left.is_set()
+        if visit.stalled and not visit.guest.task.cancelled():
+            assert visit.guest.ws.close_code in {CloseCode.TOO_SLOW, CloseCode.SERVICE_RESTART, 1005, 4003}
+
+    def check_nothing_is_left(self) -> None:
+        rooms = self.rooms
+        assert not rooms._connections
+        assert not rooms._farewells
+        assert not rooms._membership._rooms
+        assert not rooms._subscriptions._rooms
+        assert not self.broker._rooms
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(st.lists(ACTIONS, max_size=60))
+def test_members_hear_all_that_is_said_while_they_are_there_once_and_in_order(
+    actions: list[tuple[Any, ...]],
+) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("roomcast.rooms.outlet.CLOSE_TIMEOUT", 0.001)
+        asyncio.run(World().run(actions))
