@@ -1,5 +1,6 @@
 """Real-time WebSockets for ASGI: rooms, presence and history for any app, on any server."""
 
+from roomcast.app import websocket_app
 from roomcast.close_codes import Advice, CloseCode, advice
 from roomcast.errors import (
     AlreadyJoined,
@@ -58,4 +59,5 @@ __all__ = [
     "WebSocket",
     "WebSocketError",
     "advice",
+    "websocket_app",
 ]

@@ -85,7 +85,7 @@ def test_both_tabs_come_back_after_a_crash_and_deliver_what_was_typed_meanwhile(
         assert shown[0] == "before"
 
 
-def test_what_waits_for_a_room_is_not_sent_to_another(chat: Chat, tabs: Tabs) -> None:
+def test_what_waits_for_a_room_is_sent_there_and_to_no_other(chat: Chat, tabs: Tabs) -> None:
     ada = tabs.open("first", name="Ada")
     chat.kill()
     expect(ada.get_by_test_id("status")).not_to_have_attribute("data-state", "connected")
@@ -96,8 +96,21 @@ def test_what_waits_for_a_room_is_not_sent_to_another(chat: Chat, tabs: Tabs) ->
     expect(ada.get_by_test_id("status")).to_have_attribute("data-state", "connected", timeout=30_000)
     say(ada, "for the second room")
     expect(messages(ada)).to_have_text(["for the second room"])
+    bob = tabs.open("first", name="Bob")
+    expect(messages(bob)).to_have_text(["for the first room"])
     ada.locator('[data-testid="room"][data-room="first"]').click()
     expect(messages(ada)).to_have_text(["for the first room"])
+
+
+def test_people_without_a_name_are_told_apart(tabs: Tabs, browser: Browser, chat: Chat) -> None:
+    first, second = tabs.open(), tabs.open()
+    with browser.new_context() as elsewhere:
+        witness = Tabs(elsewhere, chat.url).open()
+        say(first, "one")
+        expect(messages(witness)).to_have_text(["one"])
+        say(second, "two")
+        expect(messages(witness)).to_have_text(["one", "two"])
+        expect(witness.locator('[data-testid="message"].starts')).to_have_count(2)
 
 
 @pytest.mark.parametrize("text", INJECTIONS)

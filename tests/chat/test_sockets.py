@@ -358,14 +358,39 @@ async def test_to_a_plain_client_the_same_question_is_a_message(clients: Clients
     assert (await receive(client))["text"] == '{"type":"rooms"}'
 
 
-async def test_a_message_sent_twice_under_one_key_counts_once(clients: Clients, room: str) -> None:
-    client = await clients.join(room)
+async def test_a_message_that_the_page_sends_twice_under_one_key_counts_once(clients: Clients, room: str) -> None:
+    page = await clients.join(room, subprotocols=[PAGE])
+    await receive(page)
     for _ in range(2):
-        await client.send('{"text":"once","key":"a-1"}')
-    await client.send("after")
-    first, second = await receive(client), await receive(client)
+        await page.send('{"text":"once","key":"a-1"}')
+    await page.send("after")
+    first, second = await receive(page), await receive(page)
     assert (first["text"], first["key"], first["offset"]) == ("once", "a-1", 1)
     assert (second["text"], second["offset"]) == ("after", 2)
+
+
+async def test_to_a_plain_client_a_key_is_nothing_special(clients: Clients, room: str) -> None:
+    client = await clients.join(room)
+    for text in ("one", "two"):
+        await client.send(json.dumps({"text": text, "key": "1"}))
+    messages = [await receive(client), await receive(client)]
+    assert [message["text"] for message in messages] == ["one", "two"]
+    assert "key" not in messages[0]
+
+
+async def test_messages_tell_their_authors_apart_though_they_have_no_name(clients: Clients, room: str) -> None:
+    first, second = await clients.join(room), await clients.join(room)
+    await receive(first)
+    await first.send("from the first")
+    await second.send("from the second")
+    messages = [await receive(first), await receive(first)]
+    assert messages[0]["id"] != messages[1]["id"]
+
+
+async def test_of_a_room_that_is_named_twice_the_first_counts(clients: Clients) -> None:
+    client = await clients.connect("/ws/chat?room=one&room=two")
+    await client.send("hi")
+    assert (await receive(client))["room"] == "one"
 
 
 async def test_the_echo_answers_text_with_echo_and_bytes_as_they_are(clients: Clients) -> None:

@@ -237,6 +237,8 @@ async def test_closing_tells_the_peer_code_and_reason(wire: Wire) -> None:
 
 
 async def test_closing_drops_what_waits_behind_a_stalled_peer(wire: Wire) -> None:
+    closes: list[int] = []
+    wire.outlet.on_close(lambda code, _reason: closes.append(code))
     wire.stall()
     for _ in range(5):
         wire.outlet.offer(message())
@@ -245,6 +247,7 @@ async def test_closing_drops_what_waits_behind_a_stalled_peer(wire: Wire) -> Non
     assert wire.outlet.queued_bytes == 0
     wire.resume()
     assert (await wire.close_frame())[0] == 4001
+    assert closes == [4001]
 
 
 async def test_the_first_close_counts(wire: Wire) -> None:

@@ -198,10 +198,13 @@ async def test_finishing_calls_no_callback(outlet: AsgiOutlet) -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_finishing_gives_up_on_a_peer_that_does_not_read(server: Server, outlet: AsgiOutlet) -> None:
+    closes: list[int] = []
+    outlet.on_close(lambda code, _reason: closes.append(code))
     server.reads.clear()
     outlet.offer(PreparedMessage("unread"))
     await asyncio.wait_for(outlet.finish(), 5)
     assert outlet.queued_bytes == 0
+    assert closes == [], "it is the owner that ends it"
     await until(lambda: not others())
     assert server.sending == 0
 

@@ -9,17 +9,15 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from roomcast.app import websocket_app
 from roomcast.chat import sockets
 from roomcast.rooms import Rooms
-from roomcast.websocket import WebSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
     from roomcast.rooms import Broker
+    from roomcast.websocket import WebSocket
 
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -53,25 +51,15 @@ def create_app(broker: str | Broker | None = None) -> Starlette:
         routes=[
             *_page_routes(),
             Route("/healthz", _healthz),
-            WebSocketRoute("/ws/chat", _Endpoint(chat)),
-            WebSocketRoute("/ws/echo", _Endpoint(sockets.echo)),
-            WebSocketRoute("/ws/binary", _Endpoint(sockets.binary)),
-            WebSocketRoute("/{path:path}", _Endpoint(sockets.not_found)),
+            WebSocketRoute("/ws/chat", websocket_app(chat)),
+            WebSocketRoute("/ws/echo", websocket_app(sockets.echo)),
+            WebSocketRoute("/ws/binary", websocket_app(sockets.binary)),
+            WebSocketRoute("/{path:path}", websocket_app(sockets.not_found)),
         ],
         lifespan=rooms.lifespan,
     )
     app.router.redirect_slashes = False  # what is not there is 404, and not somewhere else
     return app
-
-
-class _Endpoint:
-    """A handler of a `roomcast.WebSocket` as an ASGI app, which is what Starlette routes to untouched."""
-
-    def __init__(self, handler: Callable[[WebSocket], Awaitable[None]]) -> None:
-        self._handler = handler
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._handler(WebSocket(scope, receive, send))
 
 
 async def _healthz(_request: Request) -> Response:

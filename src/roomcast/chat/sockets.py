@@ -52,7 +52,9 @@ async def chat(ws: WebSocket, rooms: Rooms) -> None:
             elif knows_members and wire.asks_for_rooms(frame):
                 member.send(wire.room_list(await rooms.active()))
             else:
-                await _say(frame, member, rooms)
+                said = wire.read(frame, with_key=knows_members)
+                if said.text:
+                    await rooms.publish(room, wire.message(said, member), key=said.key)
 
 
 async def echo(ws: WebSocket) -> None:
@@ -76,20 +78,14 @@ async def not_found(ws: WebSocket) -> None:
     )
 
 
-async def _say(frame: str, member: Member, rooms: Rooms) -> None:
-    said = wire.read(frame)
-    if said.text:
-        text = wire.message(member.room, said, member.info["name"])
-        await rooms.publish(member.room, text, key=said.key)
-
-
 def _asked_for(ws: WebSocket) -> tuple[str, str | None, Position | None]:
     """Give the room, the name and the position that the query names.
 
     Raises:
         ValueError: if one of them cannot be.
     """
-    room, name, since = ws.query.get("room", DEFAULT_ROOM), ws.query.get("name"), ws.query.get("since")
+    first = dict(reversed(ws.query.multi_items()))  # of a name that comes several times
+    room, name, since = first.get("room", DEFAULT_ROOM), first.get("name"), first.get("since")
     if not 1 <= len(room) <= MAX_ROOM_NAME:
         raise ValueError(f"a room has 1 to {MAX_ROOM_NAME} characters")
     if name is not None and not 1 <= len(name) <= MAX_NAME:

@@ -2,11 +2,12 @@
 
 A plain client needs nothing but a WebSocket, and gets two kinds of text frames:
 
-    {"type":"message","text":…,"room":…,"from":…,"key":…,"offset":…,"time":…}
+    {"type":"message","text":…,"room":…,"from":…,"id":…,"offset":…,"time":…}
     {"type":"system","message":"Ada joined #general"}
 
 A client that asks for the subprotocol `roomcast.chat.v1`, as the page does, first gets a welcome with who is here;
-its notices also say who came or went, and it may ask for the rooms.
+its notices also say who came or went, and it may ask for the rooms. It may name its messages with a `key`, a long
+random one, by which a message that is sent again after a lost connection counts once.
 """
 
 from __future__ import annotations
@@ -41,14 +42,19 @@ class Said(NamedTuple):
     key: str | None = None
 
 
-def read(frame: str) -> Said:
-    """Read a client's text frame: a JSON object with `text`, or any other text, which then is the message."""
+def read(frame: str, *, with_key: bool) -> Said:
+    """Read a client's text frame: a JSON object with `text`, or any other text, which then is the message.
+
+    Args:
+        frame: the frame.
+        with_key: whether the client may name its messages.
+    """
     try:
         value = jsontext.loads(frame)
     except ValueError:
         return Said(frame)
     match value:
-        case {"text": str(text), "key": str(key)} if 1 <= len(key) <= MAX_KEY:
+        case {"text": str(text), "key": str(key)} if with_key and 1 <= len(key) <= MAX_KEY:
             return Said(text, key)
         case {"text": str(text)}:
             return Said(text)
@@ -65,9 +71,16 @@ def asks_for_rooms(frame: str) -> bool:
         return False
 
 
-def message(room: str, said: Said, name: str | None) -> str:
+def message(said: Said, author: Member) -> str:
     """Write a message as it is published; what is known only when it has its offset is added by the encoders."""
-    fields = {"type": "message", "text": said.text, "room": room, "from": name, "key": said.key}
+    fields = {
+        "type": "message",
+        "text": said.text,
+        "room": author.room,
+        "from": author.info["name"],
+        "id": author.id,
+        "key": said.key,
+    }
     return jsontext.dumps({key: value for key, value in fields.items() if value is not None})
 
 

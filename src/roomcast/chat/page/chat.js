@@ -1,7 +1,7 @@
 /** The chat: one room at a time, under one name. */
 
-import { Connection, Identity, inWords, Kept, Outbox, Received, STATE_NAMES } from "/connection.js";
-import { addressOf, byId, drawAvatar, Log, Members, RoomList, tint } from "/view.js";
+import { Connection, deliverTo, Identity, inWords, Kept, Outbox, Received, socketAddress, STATE_NAMES } from "/connection.js";
+import { addressOf, byId, drawAvatar, Log, Members, RoomList, roomOfAddress, tint } from "/view.js";
 
 const FIRST_ROOM = "general";
 const MOST_ROOMS = 50;
@@ -253,12 +253,7 @@ class Chat {
   }
 
   #connect() {
-    this.#connection.open(() => {
-      const { name } = this.#identity;
-      const query = new URLSearchParams({ room: this.#room, since: this.#received.position, ...(name && { name }) });
-      // Percent-encoded throughout: not every server takes a plus for a space.
-      return `${location.origin.replace("http", "ws")}/ws/chat?${query.toString().replaceAll("+", "%20")}`;
-    });
+    this.#connection.open(() => socketAddress(this.#room, this.#identity.name, this.#received.position));
   }
 
   #tell(status) {
@@ -288,6 +283,7 @@ class Chat {
     this.#activeRooms = rooms;
     this.#showRooms();
     this.#sendPending();
+    for (const other of this.#outbox.rooms) if (other !== this.#room) this.#deliverElsewhere(other);
     setTimeout(() => this.#log.settled(), PAST_ARRIVES_WITHIN);
   }
 
@@ -299,6 +295,13 @@ class Chat {
     this.#resent = this.#outbox.in(this.#room);
     for (const { key, text } of this.#resent) this.#connection.send({ text, key });
     if (this.#resent.length > 0) this.#askForRooms();
+  }
+
+  #deliverElsewhere(room) {
+    const messages = this.#outbox.in(room);
+    deliverTo(room, this.#identity.name, messages, () => {
+      for (const { key } of messages) this.#outbox.settle(room, key);
+    });
   }
 
   #heard(message) {
@@ -390,10 +393,6 @@ class Chat {
     this.#unread = count;
     document.title = `${count ? `(${count}) ` : ""}${this.#room} · Roomcast`;
   }
-}
-
-function roomOfAddress() {
-  return new URLSearchParams(location.search).get("room") || FIRST_ROOM;
 }
 
 new Chat().start();

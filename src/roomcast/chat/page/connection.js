@@ -39,6 +39,35 @@ export function inWords(code) {
   return ENDINGS[code] ?? OTHER_ENDING;
 }
 
+/** The URL of a room's WebSocket; `since` is the position up to which the room is known. */
+export function socketAddress(room, name, since) {
+  const query = new URLSearchParams({ room, since, ...(name && { name }) });
+  // Percent-encoded throughout: not every server takes a plus for a space.
+  return `${location.origin.replace("http", "ws")}/ws/chat?${query.toString().replaceAll("+", "%20")}`;
+}
+
+/**
+ * Bring what waits for a room that is not open any more there, by a connection of its own. The server answers in
+ * order: once it has told the rooms, it has taken all that was sent before. What fails waits on.
+ */
+export function deliverTo(room, name, messages, onDelivered) {
+  const socket = new WebSocket(socketAddress(room, name, `0.${NO_EPOCH}`), SUBPROTOCOL);
+  const giveUp = setTimeout(() => socket.close(DONE), ANSWER_WITHIN);
+  socket.addEventListener("close", () => clearTimeout(giveUp));
+  socket.addEventListener("message", ({ data }) => {
+    const { type } = JSON.parse(data);
+    if (type === "welcome") {
+      for (const { key, text } of messages) socket.send(JSON.stringify({ text, key }));
+      socket.send(JSON.stringify({ type: "rooms" }));
+    } else if (type === "rooms") {
+      onDelivered();
+      socket.close(DONE);
+    } else if (type === "error") {
+      socket.close(DONE);
+    }
+  });
+}
+
 /** Full jitter: after a restart of the server, its clients do not all come back at once. */
 function delayAfter(failures) {
   return Math.random() * Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures);
@@ -239,6 +268,10 @@ export class Outbox {
   /** @param kept holds `value`, a list of [room, messages], also over a reload. */
   constructor(kept) {
     this.#kept = kept;
+  }
+
+  get rooms() {
+    return this.#kept.value.map(([room]) => room);
   }
 
   in(room) {

@@ -1,5 +1,6 @@
 /** What is on the page. Everything that others wrote goes through textContent and is isolated (bdi, dir). */
 
+const FIRST_ROOM = "general";
 const MOST_ENTRIES = 1000;
 const MOST_MEMBERS = 200;
 const MOST_IN_A_NOTICE = 200;
@@ -44,9 +45,10 @@ function initials(name) {
   return ends.map((word) => graphemes.segment(word).containing(0)?.segment ?? "").join("").toLocaleUpperCase();
 }
 
-export function addressOf(room) {
-  return `?${new URLSearchParams({ room })}`;
-}
+export const addressOf = (room) => `?${new URLSearchParams({ room })}`;
+
+/** The room that the page's own address names. */
+export const roomOfAddress = () => new URLSearchParams(location.search).get("room") || FIRST_ROOM;
 
 export function drawAvatar(element, name) {
   element.textContent = name ? initials(name) : "";
@@ -86,8 +88,10 @@ function arrange(list, items, create, update) {
   });
 }
 
-function continues(previous, { from, own, time }) {
-  return previous?.from === from && previous?.own === own && time - previous.time < GROUP_SECONDS;
+/** Whoever has no name, or another's, is still told apart by the member's id. */
+function continues(previous, { id, from, own, time }) {
+  const sameAuthor = own ? previous?.own : previous?.own === false && previous.id === id;
+  return sameAuthor && previous.from === from && time - previous.time < GROUP_SECONDS;
 }
 
 /** Who came and went without a message in between, told in one line. */
