@@ -16,6 +16,7 @@ import pytest
 from tests.programs import ROOMCAST, Program, run
 
 APPS = Path(__file__).parent / "apps"
+REPOSITORY = Path(__file__).parent.parent
 SETTINGS = [
     "host", "port", "uds", "ssl-certfile", "ssl-keyfile", "workers", "reload", "broker", "factory", "log-level",
 ]  # fmt: skip
@@ -213,3 +214,11 @@ def test_a_signal_ends_it_even_while_the_app_is_imported(
             program.send_signal(number)
         assert program.wait() == 0
     assert program.output == "importing\n"
+
+
+def test_rooms_in_memory_are_no_rooms_of_several_workers() -> None:
+    with Program.roomcast(
+        "serve", "examples.chat_roomcast:application", "--port", "0", "--workers", "2", cwd=REPOSITORY
+    ) as program:
+        assert program.wait() == 3
+    assert "in the memory of one process, but 2 workers serve the app" in program.output

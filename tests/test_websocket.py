@@ -18,8 +18,8 @@ from roomcast import (
     UnsupportedData,
     WebSocket,
 )
+from roomcast.sendable import MAX_REASON
 from roomcast.testing import TestConnection, connect
-from roomcast.websocket import MAX_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -136,6 +136,7 @@ def serve(
         _settle_broker(ctx, CHAT_BROKER if app is None and broker is None else broker, workers)
         scheme = _check_tls(ctx, certfile, keyfile)
         reference = _reference(ctx, app, factory=factory)
+        os.environ["ROOMCAST_WORKERS"] = str(workers)  # how many there are is each one's to know
         if reload or workers > 1:
             try_aside(reference)
         else:

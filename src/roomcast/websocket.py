@@ -11,10 +11,9 @@ from starlette.datastructures import Address, Headers, QueryParams
 from starlette.requests import cookie_parser
 
 from roomcast import jsontext
-from roomcast.close_codes import CloseCode, may_be_sent
+from roomcast.close_codes import CloseCode
 from roomcast.errors import (
     Disconnected,
-    InvalidClose,
     InvalidHandshake,
     InvalidJSON,
     OutOfOrder,
@@ -22,14 +21,12 @@ from roomcast.errors import (
     UnexpectedMessage,
     UnsupportedData,
 )
+from roomcast.sendable import check_close, check_utf8, encode_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
     from starlette.types import Message, Receive, Scope, Send
-
-MAX_REASON = 123
-"""The longest close reason, in bytes of UTF-8 (RFC 6455, section 5.5: 125 for a control frame, less the code)."""
 
 
 class _State(Enum):
@@ -152,7 +149,7 @@ class WebSocket:
             offered = ", ".join(map(repr, self.subprotocols)) or "none"
             raise InvalidHandshake(f"subprotocol {subprotocol!r} was not offered; the client offers {offered}")
         await self._send_event(
-            {"type": "websocket.accept", "subprotocol": subprotocol, "headers": _encode_headers(headers)}
+            {"type": "websocket.accept", "subprotocol": subprotocol, "headers": encode_headers(headers)}
         )
         if self._state is not _State.ASKED:
             self._refuse("accept()")  # something else has closed it meanwhile
@@ -198,7 +195,7 @@ class WebSocket:
             body = jsontext.dumps({"code": int(code), "reason": reason}).encode()
             headers = {"content-type": "application/json", "content-length": str(len(body))}
             start = {"type": "websocket.http.response.start", "status": status}
-            await self._send_event({**start, "headers": _encode_headers(headers)})
+            await self._send_event({**start, "headers": encode_headers(headers)})
             await self._send_event({"type": "websocket.http.response.body", "body": body})
         else:
             await self._send_event({"type": "websocket.close", "code": int(code), "reason": reason})
@@ -284,7 +281,7 @@ class WebSocket:
             self._refuse("send()")
         if isinstance(data, str):
             if not data.isascii():
-                _check_utf8(data)
+                check_utf8(data)
             await self._send_event({"type": "websocket.send", "text": data})
         elif isinstance(data, bytes | bytearray | memoryview):
             await self._send_event({"type": "websocket.send", "bytes": bytes(data)})
@@ -376,54 +373,3 @@ class WebSocket:
         if self._state is _State.CLOSED:
             raise Disconnected(self.close_code or CloseCode.ABNORMAL, self.close_reason)
         raise OutOfOrder(f"{call} does not fit here: the connection is {self._state.value}")
-
-
-def check_close(code: int, reason: str) -> None:
-    """Find out whether a connection can be closed with `code` and `reason`.
-
-    Raises:
-        InvalidClose: if it cannot.
-    """
-    if not isinstance(code, int) or not may_be_sent(code):
-        raise InvalidClose(f"close code {code!r} may not be sent; use 1000, or one of your own from 4000 to 4999")
-    if not isinstance(reason, str):
-        raise InvalidClose(f"a close reason is a str, not {type(reason).__name__}")
-    try:
-        size = len(reason.encode())
-    except UnicodeEncodeError as error:
-        raise InvalidClose(f"a close reason must have a UTF-8 form: {error}") from None
-    if size > MAX_REASON:
-        raise InvalidClose(f"a close reason has at most {MAX_REASON} bytes of UTF-8, and this one {size}")
-
-
-def _check_utf8(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UnsupportedData(f"text must have a UTF-8 form: {error}") from None
-
-
-def _encode_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    pairs = headers.items() if hasattr(headers, "items") else headers
-    encoded = [_encode_header(pair) for pair in pairs]
-    if any(name == b"sec-websocket-protocol" for name, _ in encoded):
-        raise InvalidHandshake("the subprotocol is not set by a header: accept(subprotocol=…) sets it")
-    return encoded
-
-
-def _encode_header(pair: object) -> tuple[bytes, bytes]:
-    match pair:
-        case (str(name), str(value)):
-            pass
-        case _:
-            raise InvalidHandshake(f"a header is a name and a value, both of them str, not {pair!r}")
-    for part in (name, value):
-        if not part.isascii() or any(_is_control(character) for character in part):
-            raise InvalidHandshake(f"header {name!r}: only printable ASCII may be sent, not {value!r}")
-    if not name or any(character in ' \t\x7f"(),/:;<=>?@[\\]{}' for character in name):
-        raise InvalidHandshake(f"{name!r} is no header name")
-    return name.lower().encode(), value.encode()
-
-
-def _is_control(character: str) -> bool:
-    return (character < " " and character != "\t") or character == "\x7f"

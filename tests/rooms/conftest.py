@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from roomcast import Rooms
-from tests.rooms.guests import Guest
+from tests.rooms.guests import DEADLINE, Guest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,14 +23,17 @@ async def _no_task_is_left_behind() -> AsyncIterator[None]:
     """Every task that a test started, on our side and on its own, has ended with it."""
     yield
     if left := asyncio.all_tasks() - {asyncio.current_task()}:
-        _, left = await asyncio.wait(left, timeout=1)
+        _, left = await asyncio.wait(left, timeout=DEADLINE)
     assert not left
 
 
 @pytest.fixture
 async def rooms(_no_task_is_left_behind: None) -> AsyncIterator[Rooms]:
-    async with Rooms("memory://") as rooms:
-        yield rooms
+    rooms = Rooms("memory://")
+    await rooms.__aenter__()
+    yield rooms
+    async with asyncio.timeout(DEADLINE):  # a test that fails may leave a join that never ends
+        await rooms.__aexit__(None, None, None)
 
 
 @pytest.fixture

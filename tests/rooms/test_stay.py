@@ -89,9 +89,12 @@ def broker() -> Network:
 
 @pytest.fixture
 async def rooms(broker: Network, _no_task_is_left_behind: None) -> AsyncIterator[Rooms]:
-    async with Rooms(broker) as rooms:
-        yield rooms
-        broker.acknowledge.set()
+    rooms = Rooms(broker)
+    await rooms.__aenter__()
+    yield rooms
+    broker.acknowledge.set()
+    async with asyncio.timeout(DEADLINE):
+        await rooms.__aexit__(None, None, None)
 
 
 def is_empty(rooms: Rooms, broker: Network) -> bool:

@@ -9,7 +9,7 @@ from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected, UnsupportedData
 from roomcast.protocol.prepared import PreparedMessage
 from roomcast.rooms.outlet import MESSAGE_BYTES
-from roomcast.websocket import check_close
+from roomcast.sendable import check_close
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -102,6 +102,12 @@ class Rooms:
     async def __aenter__(self) -> Self:
         if self._open:
             raise RoomsClosed("these rooms are open already: enter them once, where the app starts")
+        workers = os.environ.get("ROOMCAST_WORKERS", "1")  # as `roomcast serve --workers` tells its workers
+        if workers != "1" and not self._broker.many_processes:
+            raise ConfigurationError(
+                f"these rooms are in the memory of one process, but {workers} workers serve the app: "
+                "use a broker that several processes share, or --workers 1"
+            )
         await self._broker.open(self._deliver)
         self._open = True
         return self
