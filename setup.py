@@ -1,16 +1,22 @@
 """Compiles the hot path, where there is a C compiler.
 
 The modules below are plain Python, and run as such. A `.pxd` beside each gives Cython the types to make C of
-the same source. Where that fails (no compiler, no Cython), the package installs all the same, interpreted;
-`ROOMCAST_PURE=1` asks for that. `roomcast.protocol.compiled()` says which it is.
+the same source. Where that cannot be done (no Cython, no compiler), the package is installed all the same,
+interpreted; `ROOMCAST_PURE=1` asks for that. `roomcast.protocol.compiled()` says which it is.
+
+An installation in place (`pip install --editable`) puts what it compiles beside the sources, and Python takes
+that and not the source: change a source, and install again.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError
 
 HOT_PATH = [
     "roomcast.protocol.connection",
@@ -22,12 +28,36 @@ HOT_PATH = [
 ]
 
 DIRECTIVES = {
-    # The types are the .pxd's. Annotations are for the reader and the type checker: an `int` there has no bound.
+    # The types are the .pxd's. Annotations are for readers and for mypy: an `int` there has no bound.
     "annotation_typing": False,
     "embedsignature": True,
     "embedsignature.format": "python",
     "language_level": 3,
 }
+
+
+def notice(why: str) -> None:
+    """Say that the package will run interpreted."""
+    print(f"Roomcast runs interpreted: {why}", file=sys.stderr)
+
+
+class BuildAllOrNone(build_ext):
+    """Compiles every module of the hot path, or none: they call each other in C."""
+
+    def run(self) -> None:
+        """Compile; where that fails, leave nothing of it."""
+        try:
+            super().run()
+        except (BaseError, OSError) as error:
+            notice(f"compiling failed ({error})")
+            for extension in self.extensions:
+                source = Path("src", *extension.name.split("."))
+                for built in (
+                    Path(self.get_ext_fullpath(extension.name)),
+                    *source.parent.glob(f"{source.name}.*.so"),
+                ):
+                    built.unlink(missing_ok=True)
+            self.extensions = []
 
 
 def extensions() -> list[Extension]:
@@ -37,16 +67,10 @@ def extensions() -> list[Extension]:
     try:
         from Cython.Build import cythonize
     except ImportError:
-        print("Roomcast: no Cython here, so it runs interpreted.", file=sys.stderr)
+        notice("there is no Cython to compile with")
         return []
-    # All or none: modules that are compiled call each other in C. An optional extension that fails to build is
-    # left out, with the compiler's message; the check in `roomcast.protocol` catches a mixture.
-    modules = [
-        Extension(name, [f"src/{name.replace('.', '/')}.py"], optional=True, extra_compile_args=["-O3"])
-        for name in HOT_PATH
-    ]
-    compiled: list[Extension] = cythonize(modules, build_dir="build/cython", compiler_directives=DIRECTIVES)
-    return compiled
+    modules = [Extension(name, [f"src/{name.replace('.', '/')}.py"]) for name in HOT_PATH]
+    return list(cythonize(modules, build_dir="build/cython", compiler_directives=DIRECTIVES))
 
 
-setup(ext_modules=extensions())
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAllOrNone})
