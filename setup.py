@@ -16,7 +16,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 HOT_PATH = [
     "roomcast.protocol.connection",
@@ -48,15 +48,13 @@ class BuildAllOrNone(build_ext):
         """Compile; where that fails, leave nothing of it."""
         try:
             super().run()
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             notice(f"compiling failed ({error})")
             for extension in self.extensions:
                 source = Path("src", *extension.name.split("."))
-                for built in (
-                    Path(self.get_ext_fullpath(extension.name)),
-                    *source.parent.glob(f"{source.name}.*.so"),
-                ):
-                    built.unlink(missing_ok=True)
+                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+                for built in source.parent.glob(f"{source.name}.*.so"):
+                    built.unlink()
             self.extensions = []
 
 
@@ -65,11 +63,13 @@ def extensions() -> list[Extension]:
     if os.environ.get("ROOMCAST_PURE", "0") not in ("", "0"):
         return []
     try:
-        from Cython.Build import cythonize
+        from Cython.Build import cythonize  # noqa: PLC0415 - there may be none
     except ImportError:
         notice("there is no Cython to compile with")
         return []
-    modules = [Extension(name, [f"src/{name.replace('.', '/')}.py"]) for name in HOT_PATH]
+    modules = [
+        Extension(name, [f"src/{name.replace('.', '/')}.py"], extra_compile_args=["-g0"]) for name in HOT_PATH
+    ]
     return list(cythonize(modules, build_dir="build/cython", compiler_directives=DIRECTIVES))
 
 

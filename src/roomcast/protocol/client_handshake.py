@@ -102,9 +102,7 @@ class ClientHandshake:
         """
         status, headers = _read_head(head)
         if status != 101:
-            raise HandshakeFailed(
-                f"the server answered with HTTP status {status}, where 101 opens a WebSocket", status
-            )
+            raise HandshakeFailed(f"the server answered with HTTP status {status}, where 101 was due", status)
         by_name: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             by_name.setdefault(name, []).append(value)

@@ -1,4 +1,4 @@
-"""The server's side of the opening handshake (RFC 6455, section 4.2): from an HTTP request to its response."""
+"""The server's side of the opening handshake (RFC 6455, section 4.2): from a request to its response."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ class DeflateOptions:
     for the memory of a window and a compressor a connection.
 
     Attributes:
-        server_context_takeover: let the server keep its window from message to message, where the client does.
-        client_context_takeover: let the client keep its window from message to message.
+        server_context_takeover: the server keeps its window from message to message, if the client can.
+        client_context_takeover: the client may keep its window from message to message.
         server_max_window_bits: the base-2 logarithm of the server's window in bytes, at most; 8 to 15.
-        client_max_window_bits: that of the client's window; a server can ask it only of a client that offers it.
+        client_max_window_bits: that of the client's window; only a client that offers it can be asked for it.
         level: zlib's compression level, 0 to 9.
         memory_level: zlib's memory level for a compressor, 1 to 9.
     """
