@@ -1,0 +1,9 @@
+cimport cython
+
+@cython.final
+cdef class PreparedMessage:
+    cdef readonly object data
+    cdef readonly bint is_text
+    cdef readonly bytes payload
+    cdef bytes _frame
+    cdef dict _deflated
