@@ -103,19 +103,13 @@ class ServerHandshake:
             InvalidHeader: one of the headers is malformed, or is the handshake's own to write.
         """
         written = [
-            (
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: "
-            ),
-            accept_value(self.key),
-            b"\r\n",
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+            b"Sec-WebSocket-Accept: %b\r\n" % accept_value(self.key),
         ]
         if subprotocol is not None:
             if subprotocol not in self.subprotocols:
                 offered = ", ".join(self.subprotocols) or "none"
-                raise InvalidSubprotocol(
-                    f"{subprotocol!r} was not offered by the client; it offered: {offered}"
-                )
+                raise InvalidSubprotocol(f"the client did not offer {subprotocol!r}; it offered: {offered}")
             written.append(b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode())
         if deflate is not None:
             written.append(b"Sec-WebSocket-Extensions: %b\r\n" % deflate.response.encode())

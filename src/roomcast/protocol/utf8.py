@@ -25,9 +25,13 @@ def decoded_until(text: bytearray, start: int) -> int:
     """
     with memoryview(text) as whole, whole[start:] as new:
         try:
-            return start + utf_8_decode(new, "strict", False)[1]
+            good = start + utf_8_decode(new, "strict", False)[1]
         except UnicodeDecodeError as error:
             raise invalid_text(error, start) from None
+    # What can begin a surrogate only is left undecided by the codec, for the sake of other error handlers.
+    if len(text) - good == 2 and text[good] == 0xED and text[good + 1] >= 0xA0:
+        raise InvalidText(f"text that is not UTF-8: invalid continuation byte at byte {good}")
+    return good
 
 
 def decoded(text: bytes | bytearray) -> str:
