@@ -19,6 +19,9 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 HOT_PATH = [
+    "roomcast.server.outbox",
+    "roomcast.server.session",
+    "roomcast.server.waiters",
     "roomcast.protocol.connection",
     "roomcast.protocol.frames",
     "roomcast.protocol.masking",

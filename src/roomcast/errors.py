@@ -5,6 +5,7 @@ RoomcastError
 ├── WebSocketError              one connection, through roomcast.WebSocket
 │   ├── Disconnected            (OSError)       the connection is over; carries code and reason
 │   ├── OutOfOrder              (RuntimeError)  a call that does not fit the connection's state
+│   ├── InvalidEvent            (RuntimeError)  an ASGI event that the app may not send, or not now
 │   ├── InvalidHandshake        (ValueError)    an answer to the handshake that cannot be given
 │   ├── UnexpectedMessage       (TypeError)     binary where text was asked for, or text for binary
 │   ├── InvalidJSON             (ValueError)    the peer's text is not JSON
@@ -68,6 +69,10 @@ class Disconnected(WebSocketError, OSError):
 
 class OutOfOrder(WebSocketError, RuntimeError):
     """A call that does not fit the connection's state, such as `send` before `accept`."""
+
+
+class InvalidEvent(WebSocketError, RuntimeError):
+    """An ASGI event that the app may not send at all, or not in this state of the connection."""
 
 
 class InvalidHandshake(WebSocketError, ValueError):

@@ -24,9 +24,7 @@ def close_payload(code: int | None, reason: str) -> bytes:
             raise InvalidClose("a close reason needs a close code")
         return b""
     if not may_be_sent(code):
-        raise InvalidClose(
-            f"close code {code} may not be sent: 1000 to 1003, 1007 to 1014 and 3000 to 4999 may"
-        )
+        raise InvalidClose(f"close code {code} may not be sent: 1000 to 1003, 1007 to 1014 and 3000 to 4999 may")
     try:
         encoded = reason.encode()
     except UnicodeEncodeError as error:

@@ -115,9 +115,7 @@ class Deflater:
 
     __slots__ = ("_compressor", "_context_takeover", "_level", "_memory_level", "_window_bits")
 
-    def __init__(
-        self, window_bits: int, context_takeover: bool, level: int = 6, memory_level: int = 8
-    ) -> None:
+    def __init__(self, window_bits: int, context_takeover: bool, level: int = 6, memory_level: int = 8) -> None:
         self._window_bits = window_bits
         self._context_takeover = context_takeover
         self._level = level

@@ -122,9 +122,7 @@ class ServerHandshake:
         return b"".join(written)
 
 
-def read_request(
-    method: str, target: bytes, http_version: str, headers: Headers
-) -> ServerHandshake | Refusal:
+def read_request(method: str, target: bytes, http_version: str, headers: Headers) -> ServerHandshake | Refusal:
     """Check an upgrade request by every rule of RFC 6455, section 4.2.1.
 
     Args:

@@ -40,6 +40,4 @@ def mask(data: bytes, start: int, stop: int) -> bytes:
             target[at] ^= source[start - 4 + (at & 3)]
         return masked
     key = (data[start - 4 : start] * ((size + 3) >> 2))[:size]
-    return (int.from_bytes(data[start:stop], "little") ^ int.from_bytes(key, "little")).to_bytes(
-        size, "little"
-    )
+    return (int.from_bytes(data[start:stop], "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")

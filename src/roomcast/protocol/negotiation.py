@@ -105,9 +105,7 @@ def _accept(offered: tuple[tuple[str, str | None], ...], options: DeflateOptions
         client_window = min(parameters["client_max_window_bits"] or 15, options.client_max_window_bits)
         if client_window < 15:
             response.append(f"client_max_window_bits={client_window}")
-    return _agreement(
-        server_forgets, client_forgets, server_window, client_window, "; ".join(response), options
-    )
+    return _agreement(server_forgets, client_forgets, server_window, client_window, "; ".join(response), options)
 
 
 @lru_cache(maxsize=256)
@@ -140,9 +138,7 @@ def offer_deflate(options: DeflateOptions) -> str:
     return "; ".join(offer)
 
 
-def accepted_deflate(
-    response: tuple[ExtensionOffer, ...], options: DeflateOptions
-) -> DeflateParameters | None:
+def accepted_deflate(response: tuple[ExtensionOffer, ...], options: DeflateOptions) -> DeflateParameters | None:
     """Read what a server made of the offer that `offer_deflate` wrote for the same options.
 
     Returns:

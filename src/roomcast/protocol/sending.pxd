@@ -14,7 +14,9 @@ cdef class Sender:
     cdef object _deflater
     cdef list _replies
     cdef object _close_sent
+    cdef object _close_reply
 
+    cpdef bint has_replies(self)
     cpdef bytes data_to_send(self)
     @cython.locals(payload=bytes, length=Py_ssize_t)
     cpdef bytes send_text(self, text)

@@ -45,7 +45,15 @@ class Sender:
         deflate: what the handshake agreed on; None for no compression.
     """
 
-    __slots__ = ("_close_sent", "_deflate", "_deflater", "_mask_bit", "_replies", "_sending_ended")
+    __slots__ = (
+        "_close_reply",
+        "_close_sent",
+        "_deflate",
+        "_deflater",
+        "_mask_bit",
+        "_replies",
+        "_sending_ended",
+    )
 
     def __init__(self, role: Role, deflate: DeflateParameters | None) -> None:
         # The mask bit in what comes: a server reads masked frames and sends unmasked ones, a client the other
@@ -58,18 +66,30 @@ class Sender:
         self._replies: list[bytes] | None = None
         self._sending_ended = False
         self._close_sent: Close | None = None
+        self._close_reply: Close | None = None
 
     @property
     def close_sent(self) -> Close | None:
         """The close frame that this side sent, None before."""
         return self._close_sent
 
+    def has_replies(self) -> bool:
+        """Say whether `data_to_send` has anything."""
+        return self._replies is not None
+
     def data_to_send(self) -> bytes:
-        """Return what the protocol has to say to what came, once; b"" where there is nothing, as mostly."""
+        """Return what the protocol has to say to what came, once; b"" where there is nothing, as mostly.
+
+        A close frame among it is what ends the sending: until it is taken, the messages that came before the
+        peer's close frame, or before its error, can still be answered.
+        """
         if self._replies is None:
             return b""
         replies = b"".join(self._replies)
         self._replies = None
+        if self._close_reply is not None:
+            self._sending_ended = True
+            self._close_sent = self._close_reply
         return replies
 
     def send_text(self, text: str) -> bytes:
@@ -158,7 +178,7 @@ class Sender:
             InvalidClose: the code may not be sent, or the reason is too long, or has no code to go with.
         """
         payload = close_payload(code, reason)
-        if self._sending_ended:
+        if self._sending_ended or self._close_reply is not None:
             return b""
         self._sending_ended = True
         self._close_sent = Close(CloseCode.NO_STATUS if code is None else code, reason)
@@ -171,8 +191,7 @@ class Sender:
 
     def _reply_close(self, payload: bytes, close: Close) -> None:
         if not self._sending_ended:
-            self._sending_ended = True
-            self._close_sent = close
+            self._close_reply = close
             self._reply(self._frame(_CLOSE, payload))
 
     def _message_frame(self, first: int, payload: bytes) -> bytes:
@@ -186,9 +205,7 @@ class Sender:
         if self._sending_ended:
             raise self._ended(what)
         if len(payload) > 125:
-            raise UnsupportedData(
-                f"{what} with {len(payload)} bytes: at most 125 fit (RFC 6455, section 5.5)"
-            )
+            raise UnsupportedData(f"{what} with {len(payload)} bytes: at most 125 fit (RFC 6455, section 5.5)")
         return self._frame(first, payload)
 
     def _frame(self, first: int, payload: bytes) -> bytes:

@@ -62,10 +62,10 @@ class Settings:
                 given[name] = number(text)
             except ValueError:
                 raise ConfigurationError(f"{variable} is {text!r}: it must be a number over 0") from None
-        return cls(**given)  # type: ignore[arg-type] - the names are those of the numeric fields
+        return cls(**given)  # type: ignore[arg-type]
 
 
-_NUMBERS: dict[str, type[int] | type[float]] = {
+_NUMBERS: dict[str, type[int | float]] = {
     setting.name: float if setting.name.endswith("_timeout") else int
     for setting in fields(Settings)
     if setting.name != "deflate"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from roomcast.server.settings import Settings
 
 ANSWER_TIMEOUT = 1.0
-"""How many seconds an app has to answer what came before the peer's close, or its error, until that is answered."""
+"""How many seconds the answer to a close, or an error, waits for the app to answer what came before."""
 
 
 class Upkeep:

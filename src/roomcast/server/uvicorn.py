@@ -26,8 +26,8 @@ logger = logging.getLogger("uvicorn.error")
 class WebSocketProtocol(Session):
     """One connection that uvicorn has found to ask for a WebSocket.
 
-    uvicorn constructs it, calls `connection_made` and hands the request, rebuilt, to `data_received`; from then on the
-    transport does. To change the settings, set them in the environment, or subclass it:
+    uvicorn constructs it, calls `connection_made` and hands the request, rebuilt, to `data_received`; from then
+    on the transport does. To change the settings, set them in the environment, or subclass it:
 
     ```python
     class Strict(WebSocketProtocol):
@@ -62,14 +62,14 @@ class WebSocketProtocol(Session):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport from uvicorn's HTTP class."""
-        self._server_state.connections.add(self)  # type: ignore[arg-type] - a protocol class, by its methods
+        self._server_state.connections.add(self)  # type: ignore[arg-type]
         super().connection_made(transport)
 
-    def over(self) -> None:
+    def gone(self) -> None:
         """Be no connection of uvicorn's any more."""
         self._server_state.connections.discard(self)  # type: ignore[arg-type]
 
-    def requested(self, data: bytes) -> None:
+    def requested(self, data: bytes, transport: asyncio.Transport) -> None:
         """Take the request from uvicorn's HTTP class, which has parsed it and written it again."""
         head, _, _ = data.partition(b"\r\n\r\n")
         request, *lines = head.split(b"\r\n")
@@ -79,7 +79,7 @@ class WebSocketProtocol(Session):
             name, _, value = line.partition(b":")
             headers.append((name.lower(), value.strip(b" \t")))
         answer = read_request(method.decode("latin-1"), target, version.decode("latin-1")[5:], headers)
-        self._scope = self._make_scope(target, headers)
+        self._scope = self._make_scope(transport, target, headers)
         if isinstance(answer, Refusal):
             self.answered(answer.status)
             self.refuse(answer)
@@ -94,7 +94,7 @@ class WebSocketProtocol(Session):
         """Write the access log's line."""
         if logger.isEnabledFor(logging.INFO):
             scope = self._scope
-            client = "%s:%d" % scope["client"] if scope["client"] else ""
+            client = ":".join(map(str, scope["client"] or ()))
             path = quote(scope["path"])
             query = scope["query_string"].decode("latin-1")
             outcome = "[accepted]" if status == 101 else str(status)
@@ -105,16 +105,15 @@ class WebSocketProtocol(Session):
         """Give uvicorn's headers, such as Server and Date."""
         return self._server_state.default_headers
 
-    def deflate_agreement(self, handshake: ServerHandshake) -> DeflateAgreement | None:
-        """Agree on compression where uvicorn is not told otherwise."""
-        if not self._config.ws_per_message_deflate:
-            return None
-        return handshake.accept_deflate(self._upkeep_settings().deflate)
+    def agree_on_deflate(self, handshake: ServerHandshake) -> DeflateAgreement | None:
+        """Agree on compression, unless uvicorn is told not to."""
+        return super().agree_on_deflate(handshake) if self._config.ws_per_message_deflate else None
 
-    def _make_scope(self, target: bytes, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    def _make_scope(
+        self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> dict[str, Any]:
         raw_path, _, query_string = target.partition(b"?")
         root_path = self._config.root_path
-        transport = self._current_transport()
         return {
             "type": "websocket",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.5"},
