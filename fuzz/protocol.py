@@ -33,8 +33,8 @@ OPTIONS = DeflateOptions(server_context_takeover=True, client_context_takeover=T
 def told(events: list[object], deflated: bool) -> list[object]:
     """Make events comparable.
 
-    A deflated message that is wrong in two ways may be failed for either, as inflate looks ahead: of its error
-    only the place is told.
+    A deflated message that is wrong in two ways may be failed for either, as inflate looks ahead: only the
+    place of the error is told.
     """
     return [
         event if not isinstance(event, ProtocolError) else event.position if deflated else str(event)

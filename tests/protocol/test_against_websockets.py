@@ -47,7 +47,8 @@ def theirs(side: Side, stream: bytes) -> tuple[list[object], int | None]:
                 except UnicodeDecodeError:
                     # Its callers decode, and fail the connection where they cannot.
                     return found, 1007
-    if protocol.parser_exc is not None:
+    # It does not take a close frame within a fragmented message, where RFC 6455 has no such rule.
+    if protocol.parser_exc is not None and protocol.close_rcvd is None:
         assert protocol.close_sent is not None
         return found, int(protocol.close_sent.code)
     return found, None if protocol.close_rcvd is None else int(protocol.close_rcvd.code)

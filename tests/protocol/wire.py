@@ -69,8 +69,8 @@ def events_of(connection: Connection, pieces: Iterable[bytes]) -> list[Event]:
 def plain(events: Iterable[Event], *, deflated: bool = False) -> list[object]:
     """Make events comparable: an error is what it says.
 
-    A deflated message that is wrong in two ways may be failed for either, as inflate looks ahead: of its error
-    only the place is told.
+    A deflated message that is wrong in two ways may be failed for either, as inflate looks ahead: only the
+    place of the error is told.
     """
     return [
         event
