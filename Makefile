@@ -44,7 +44,8 @@ $(BIN)/python:
 	@test -n "$(PYTHON)"
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
+# What is compiled hides its source from Python, so a changed source is compiled again.
+$(VENV)/run.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomcast/*/*.py src/roomcast/*/*.pxd) | $(BIN)/python
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
