@@ -25,21 +25,25 @@ WORDS = "one of the many similar messages of a room, as its members write them; 
 
 
 def report(name: str, call: Callable[[], object]) -> None:
+    """Measure a call and print it."""
     timer = timeit.Timer(call)
     number = max(1, timer.autorange()[0] // 2)
     print(f"  {name:42}{min(timer.repeat(5, number)) / number * 1e6:10.3f}")
 
 
 def pieces(data: bytes, size: int) -> list[bytes]:
+    """Cut a stream."""
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def receive_all(connection: Connection, parts: list[bytes]) -> None:
+    """Read a stream that was cut."""
     for part in parts:
         connection.receive_data(part)
 
 
 def main() -> None:
+    """Measure everything."""
     print(f"Python {sys.version.split()[0]}, {'compiled' if compiled() else 'interpreted'}")
     server = Connection(Role.SERVER)
     for size in (8, 64, 125, 1000, 65536, 1 << 20):
