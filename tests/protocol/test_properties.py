@@ -45,9 +45,10 @@ def test_a_stream_means_the_same_however_it_is_cut(
 ) -> None:
     whole = Connection(role, max_message_size=limit, deflate=deflate)
     cut = Connection(role, max_message_size=limit, deflate=deflate)
-    expected = plain(whole.receive_data(stream))
-    assert plain(events_of(cut, chopped(stream, seed))) == expected
-    if role is Role.SERVER:
+    deflated = deflate is not None
+    expected = plain(whole.receive_data(stream), deflated=deflated)
+    assert plain(events_of(cut, chopped(stream, seed)), deflated=deflated) == expected
+    if role is Role.SERVER and not deflated:
         assert cut.data_to_send() == whole.data_to_send()
     assert cut.state == whole.state
     assert plain(cut.receive_eof()) == plain(whole.receive_eof())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from roomcast.errors import ProtocolError
 from roomcast.protocol.connection import Connection
 from roomcast.protocol.sending import Role
 
@@ -65,9 +66,17 @@ def events_of(connection: Connection, pieces: Iterable[bytes]) -> list[Event]:
     return [event for piece in pieces for event in connection.receive_data(piece)]
 
 
-def plain(events: Iterable[Event]) -> list[object]:
-    """Make events comparable: an error is what it says."""
+def plain(events: Iterable[Event], *, deflated: bool = False) -> list[object]:
+    """Make events comparable: an error is what it says.
+
+    A deflated message that is wrong in two ways may be failed for either, as inflate looks ahead: only the
+    place of the error is told.
+    """
     return [
-        (type(event), event.code, event.reason, event.position) if isinstance(event, ValueError) else event
+        event
+        if not isinstance(event, ProtocolError)
+        else (event.position,)
+        if deflated
+        else (type(event), event.code, event.reason, event.position)
         for event in events
     ]

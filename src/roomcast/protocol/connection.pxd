@@ -1,4 +1,4 @@
-# Types for Cython (see "Compiled, and still Python" in setup.py).
+# Types that Cython compiles the module of this name with: see setup.py.
 cimport cython
 
 from roomcast.protocol.frames cimport FrameHeader, read_header

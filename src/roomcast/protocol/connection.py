@@ -166,7 +166,7 @@ class Connection(Sender):
         then follows a `ProtocolError`, and nothing after it. Look for `data_to_send` afterwards.
 
         Args:
-            data: what came.
+            data: what came; `bytes` and no other buffer.
 
         Returns:
             The messages, as `str` and `bytes`, and other events, in the order they came; often none.

@@ -100,10 +100,10 @@ def read_header(data: bytes, position: int, end: int, mask_bit: int) -> FrameHea
     elif length == 127:
         if end - start < 8:
             return None
+        if data[start] & 0x80:
+            raise InvalidFrame("a length with its most significant bit set")
         length = int.from_bytes(data[start : start + 8], "big")
         start += 8
-        if length >> 63:
-            raise InvalidFrame("a length with its most significant bit set")
         if length < 65536:
             raise InvalidFrame(f"a length of {length} in eight bytes, where a shorter form would do")
     return FrameHeader(first, length, start + (4 if mask_bit else 0))

@@ -1,3 +1,4 @@
+# Types that Cython compiles the module of this name with: see setup.py.
 cimport cython
 
 @cython.final

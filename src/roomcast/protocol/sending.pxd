@@ -1,3 +1,4 @@
+# Types that Cython compiles the module of this name with: see setup.py.
 cimport cython
 
 from roomcast.protocol.frames cimport client_frame, server_frame

@@ -113,6 +113,9 @@ class Sender:
     def send_bytes(self, payload: bytes) -> bytes:
         """Return the bytes that send a binary message.
 
+        Args:
+            payload: the message; `bytes` and no other buffer.
+
         Raises:
             OutOfOrder: the connection is closing, or closed.
         """
