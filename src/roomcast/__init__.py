@@ -22,7 +22,7 @@ from roomcast.errors import (
     UnsupportedData,
     WebSocketError,
 )
-from roomcast.rooms import Joined, Left, Member, Position, Presence, Publication, Rooms
+from roomcast.rooms import Encoder, Joined, Left, Member, Position, Presence, Publication, RoomEvent, Rooms
 from roomcast.websocket import WebSocket
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "CloseCode",
     "ConfigurationError",
     "Disconnected",
+    "Encoder",
     "InvalidClose",
     "InvalidHandshake",
     "InvalidJSON",
@@ -45,6 +46,7 @@ __all__ = [
     "Presence",
     "Publication",
     "ReceiveTimeout",
+    "RoomEvent",
     "RoomcastError",
     "Rooms",
     "RoomsClosed",

@@ -71,7 +71,9 @@ async def binary(ws: WebSocket) -> None:
 
 async def not_found(ws: WebSocket) -> None:
     """Turn away whoever comes to a path where no WebSocket is."""
-    await _refuse(ws, CloseCode.NOT_FOUND, "there is no WebSocket at this path", status=404)
+    await _refuse(
+        ws, CloseCode.NOT_FOUND, "no WebSocket here: the chat has /ws/chat, /ws/echo and /ws/binary", status=404
+    )
 
 
 async def _say(frame: str, member: Member, rooms: Rooms) -> None:

@@ -1,0 +1,399 @@
+/** The chat: one room at a time, under one name. */
+
+import { Connection, Identity, inWords, Kept, Outbox, Received, STATE_NAMES } from "/connection.js";
+import { addressOf, byId, drawAvatar, Log, Members, RoomList, tint } from "/view.js";
+
+const FIRST_ROOM = "general";
+const MOST_ROOMS = 50;
+const MOST_CHARACTERS = 4000;
+const COUNTED_FROM = 3800;
+const ROOMS_EVERY = 15_000;
+const OFFLINE_ANSWER_WITHIN = 2_000;
+const PAST_ARRIVES_WITHIN = 500;
+const ERROR_STAYS = 8_000;
+const MISSING = "Some messages may be missing here: the server no longer has them.";
+
+/** The field to write in, the name beside it, and the button. */
+class Composer {
+  #form = byId("composer-form");
+  #field = byId("composer");
+  #name = byId("name-input");
+  #handlers;
+  #isOpen = true;
+
+  /** @param handlers {onSay(text), onDraft(text), onName(name)}. */
+  constructor(handlers) {
+    this.#handlers = handlers;
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#say();
+    });
+    this.#field.addEventListener("input", () => {
+      this.#fit();
+      this.#handlers.onDraft(this.#field.value);
+    });
+    this.#field.addEventListener("keydown", (event) => {
+      // An Enter that ends the composition of a word (IME) sends nothing; Safari tells it only by keyCode.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      event.preventDefault();
+      this.#say();
+    });
+    this.#name.addEventListener("input", () => drawAvatar(byId("own-avatar"), this.#name.value.trim()));
+    this.#name.addEventListener("change", () => {
+      this.name = this.#name.value.trim();
+      this.#handlers.onName(this.#name.value);
+    });
+    this.#name.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault();
+      this.#field.focus();
+    });
+  }
+
+  set text(text) {
+    this.#field.value = text;
+    this.#fit();
+  }
+
+  set name(name) {
+    this.#name.value = name;
+    drawAvatar(byId("own-avatar"), name);
+  }
+
+  /** Closed, it still takes a draft, but sends nothing. */
+  set isOpen(isOpen) {
+    this.#isOpen = isOpen;
+    this.#fit();
+  }
+
+  focus() {
+    this.#field.focus();
+  }
+
+  focusName() {
+    this.#name.focus();
+    this.#name.select();
+  }
+
+  #say() {
+    const text = this.#field.value.trimEnd();
+    if (!text || byId("send").disabled || !this.#handlers.onSay(text)) return;
+    this.text = "";
+    this.#handlers.onDraft("");
+  }
+
+  #fit() {
+    this.#field.style.height = "auto";
+    this.#field.style.height = `${this.#field.scrollHeight}px`;
+    // As the server counts: characters, not UTF-16 units.
+    const count = [...this.#field.value.trimEnd()].length;
+    const counter = byId("counter");
+    counter.hidden = count < COUNTED_FROM;
+    counter.textContent = `${count.toLocaleString()} of ${MOST_CHARACTERS.toLocaleString()}`;
+    counter.classList.toggle("over", count > MOST_CHARACTERS);
+    byId("send").disabled = !this.#isOpen || count > MOST_CHARACTERS;
+  }
+}
+
+/** How the connection stands: a line that counts down, and a banner once it has ended for good. */
+class Status {
+  #line = byId("status");
+  #ticking;
+  #wasConnected = false;
+
+  show({ state, retryAt, code, reason }) {
+    clearInterval(this.#ticking);
+    this.#wasConnected ||= state === "connected";
+    this.#line.dataset.state = document.body.dataset.state = state;
+    const isFirst = state === "reconnecting" && !retryAt && !this.#wasConnected;
+    this.#say(isFirst ? "Connecting…" : STATE_NAMES[state]);
+    byId("try-now").hidden = isFirst || state === "connected" || state === "closed";
+    this.#countDown(retryAt);
+    if (retryAt) this.#ticking = setInterval(() => this.#countDown(retryAt), 250);
+    byId("banner").hidden = state !== "closed";
+    if (state !== "closed") return;
+    [byId("banner-title").textContent, byId("banner-text").textContent] = inWords(code);
+    byId("banner-reason").textContent = reason ? `The server says: ${reason}` : "";
+  }
+
+  /** A screen reader reads it out again for every attempt, unless it is left alone. */
+  #say(label) {
+    const place = byId("status-label");
+    if (place.textContent !== label) place.textContent = label;
+  }
+
+  #countDown(retryAt) {
+    const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
+    byId("countdown").textContent = retryAt ? ` in ${seconds} s` : "";
+  }
+}
+
+/** A panel that stands beside the chat on a wide screen and slides over it on a narrow one. */
+class Drawer {
+  #panel;
+  #opener;
+
+  constructor(panel, opener) {
+    this.#panel = panel;
+    this.#opener = opener;
+    opener.addEventListener("click", () => this.open());
+    panel.querySelector(".close-panel").addEventListener("click", () => this.close());
+    byId("scrim").addEventListener("click", () => this.close());
+    addEventListener("keydown", ({ key }) => key === "Escape" && this.close());
+    // Once the screen is wide enough for the panel, its opener is not shown.
+    new ResizeObserver(() => opener.checkVisibility() || this.close()).observe(document.body);
+  }
+
+  open() {
+    if (!this.#opener.checkVisibility()) return;
+    this.#set(true);
+    this.#panel.focus();
+  }
+
+  close() {
+    if (!this.#panel.classList.contains("open")) return;
+    this.#set(false);
+    this.#opener.focus();
+  }
+
+  #set(isOpen) {
+    this.#panel.classList.toggle("open", isOpen);
+    this.#opener.ariaExpanded = String(isOpen);
+    for (const other of document.querySelectorAll("body > :is(.skip, .panel, .sheet)")) {
+      other.inert = isOpen && other !== this.#panel;
+    }
+  }
+}
+
+class Chat {
+  #identity = new Identity();
+  #visited = new Kept("localStorage", "rooms", []);
+  #drafts = new Kept("sessionStorage", "drafts", []);
+  #outbox = new Outbox(new Kept("sessionStorage", "pending", []));
+  #log = new Log((key) => this.#discard(key));
+  #members = new Members((count) => this.#countHere(count));
+  #status = new Status();
+  #roomList = new RoomList((room) => this.#go(room), (room) => this.#forget(room));
+  #composer = new Composer({
+    onSay: (text) => this.#say(text),
+    onDraft: (text) => this.#keepDraft(text),
+    onName: (name) => this.#rename(name),
+  });
+  #roomsDrawer = new Drawer(byId("rooms"), byId("rooms-button"));
+  #connection = new Connection((frame) => this.#receive(frame), (status) => this.#tell(status));
+  #received;
+  #room;
+  #selfId;
+  #activeRooms = [];
+  #resent = [];
+  #unread = 0;
+  #errorFades;
+
+  start() {
+    new Drawer(byId("people"), byId("people-button"));
+    this.#composer.name = this.#identity.name;
+    this.#listen();
+    this.#enter(roomOfAddress());
+    history.replaceState(null, "", addressOf(this.#room));
+    setInterval(() => document.hidden || this.#askForRooms(), ROOMS_EVERY);
+  }
+
+  #listen() {
+    // Following the skip link is a popstate, too, and leads to the same room.
+    addEventListener("popstate", () => roomOfAddress() === this.#room || this.#enter(roomOfAddress()));
+    addEventListener("online", () => this.#connection.hurry());
+    addEventListener("offline", () => this.#askForRooms(OFFLINE_ANSWER_WITHIN));
+    document.addEventListener("visibilitychange", () => document.hidden || this.#look());
+    byId("rooms-button").addEventListener("click", () => this.#askForRooms());
+    byId("try-now").addEventListener("click", () => this.#connection.hurry());
+    byId("try-again").addEventListener("click", () => this.#connect());
+    byId("change-name").addEventListener("click", () => this.#composer.focusName());
+    byId("choose-room").addEventListener("click", () => {
+      this.#roomsDrawer.open();
+      byId("new-room-input").focus();
+    });
+    byId("new-room").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const field = byId("new-room-input");
+      this.#go(field.value.trim().replace(/^#/u, "") || FIRST_ROOM);
+      field.value = "";
+    });
+  }
+
+  /** Somebody looks at the page again. */
+  #look() {
+    this.#showUnread(0);
+    this.#connection.hurry();
+    this.#askForRooms();
+  }
+
+  #go(room) {
+    this.#roomsDrawer.close();
+    if (room !== this.#room) {
+      history.pushState(null, "", addressOf(room));
+      this.#enter(room);
+    }
+    if (matchMedia("(pointer: fine)").matches) this.#composer.focus();
+  }
+
+  #enter(room) {
+    this.#room = room;
+    this.#received = new Received();
+    this.#visited.value = [room, ...this.#visited.value.filter((other) => other !== room)].slice(0, MOST_ROOMS);
+    this.#composer.text = new Map(this.#drafts.value).get(room) ?? "";
+    this.#showUnread(0);
+    this.#log.clear();
+    for (const message of this.#outbox.in(room)) this.#log.addPending(message);
+    this.#members.reset([], 0);
+    this.#showRooms();
+    byId("room-name").textContent = room;
+    byId("second-tab").href = addressOf(room);
+    tint(document.documentElement, room);
+    this.#connect();
+  }
+
+  #connect() {
+    this.#connection.open(() => {
+      const { name } = this.#identity;
+      const query = new URLSearchParams({ room: this.#room, since: this.#received.position, ...(name && { name }) });
+      // Percent-encoded throughout: not every server takes a plus for a space.
+      return `${location.origin.replace("http", "ws")}/ws/chat?${query.toString().replaceAll("+", "%20")}`;
+    });
+  }
+
+  #tell(status) {
+    this.#status.show(status);
+    this.#composer.isOpen = status.state !== "closed";
+  }
+
+  #receive(frame) {
+    switch (frame.type) {
+      case "welcome": return this.#welcomed(frame);
+      case "message": return this.#heard(frame);
+      case "system": return this.#noticed(frame);
+      case "rooms": return this.#counted(frame.rooms);
+      case "error":
+        // It may be a message sent again that was refused: then none of them counts as taken.
+        this.#resent = [];
+        return this.#warn(frame.message);
+    }
+  }
+
+  #welcomed({ id, members, count, rooms, position, recovered }) {
+    this.#selfId = id;
+    if (recovered === false && this.#received.hasBegun) this.#log.addNotice(MISSING);
+    this.#received.resume(position);
+    // The server names only some of a crowd.
+    this.#members.reset([{ id, name: this.#identity.name || null }, ...members], count, id);
+    this.#activeRooms = rooms;
+    this.#showRooms();
+    this.#sendPending();
+    setTimeout(() => this.#log.settled(), PAST_ARRIVES_WITHIN);
+  }
+
+  /**
+   * Send again what has no echo. What had arrived before is not echoed again, but the server answers in order: once
+   * it has told the rooms, it has taken all that was sent before.
+   */
+  #sendPending() {
+    this.#resent = this.#outbox.in(this.#room);
+    for (const { key, text } of this.#resent) this.#connection.send({ text, key });
+    if (this.#resent.length > 0) this.#askForRooms();
+  }
+
+  #heard(message) {
+    this.#outbox.settle(this.#room, message.key);
+    if (!this.#received.isNew(message)) return;
+    const own = this.#identity.wrote(message);
+    this.#log.add({ ...message, own });
+    if (document.hidden && !own) this.#showUnread(this.#unread + 1);
+  }
+
+  #noticed(event) {
+    if (event.id === this.#selfId) return;
+    if (event.event === "join") this.#members.join(event.id, event.name);
+    if (event.event === "leave") this.#members.leave(event.id);
+    if (event.event) this.#log.addPresence(event);
+    else this.#log.addNotice(event.message);
+  }
+
+  #counted(rooms) {
+    for (const message of this.#resent.splice(0)) this.#heard(message);
+    this.#activeRooms = rooms;
+    this.#showRooms();
+  }
+
+  #warn(message) {
+    const place = byId("error");
+    place.textContent = message;
+    place.hidden = false;
+    clearTimeout(this.#errorFades);
+    this.#errorFades = setTimeout(() => (place.hidden = true), ERROR_STAYS);
+  }
+
+  /** Returns whether the message was taken. */
+  #say(text) {
+    if (this.#outbox.isFull(this.#room)) {
+      this.#warn("Too many messages wait to be sent. Yours stays here until some of them are.");
+      return false;
+    }
+    const { name } = this.#identity;
+    const message = { key: this.#identity.newKey(), text, from: name || undefined, time: Date.now() / 1000 };
+    this.#outbox.add(this.#room, message);
+    this.#log.addPending(message);
+    this.#log.scrollToBottom();
+    if (this.#connection.isConnected) this.#connection.send({ text, key: message.key });
+    return true;
+  }
+
+  #discard(key) {
+    this.#outbox.settle(this.#room, key);
+    this.#log.removePending(key);
+    this.#composer.focus();
+  }
+
+  #keepDraft(text) {
+    const drafts = new Map(this.#drafts.value).set(this.#room, text);
+    this.#drafts.value = [...drafts].filter(([, draft]) => draft);
+  }
+
+  #rename(name) {
+    if (name === this.#identity.name) return;
+    this.#identity.name = name;
+    this.#connect();
+  }
+
+  #forget(room) {
+    this.#visited.value = this.#visited.value.filter((other) => other !== room);
+    this.#showRooms();
+  }
+
+  #askForRooms(within) {
+    if (this.#connection.isConnected) this.#connection.ask({ type: "rooms" }, within);
+  }
+
+  /** The room's own count is fresher than the list's. */
+  #countHere(count) {
+    if (!this.#connection.isConnected) return;
+    const others = this.#activeRooms.filter(({ name }) => name !== this.#room);
+    this.#activeRooms = [...others, { name: this.#room, count }];
+    this.#showRooms();
+  }
+
+  #showRooms() {
+    const rooms = new Map(this.#visited.value.map((name) => [name, { name, isRemembered: true }]));
+    for (const { name, count } of this.#activeRooms) rooms.set(name, { ...rooms.get(name), name, count });
+    this.#roomList.show([...rooms.values()], this.#room);
+  }
+
+  #showUnread(count) {
+    this.#unread = count;
+    document.title = `${count ? `(${count}) ` : ""}${this.#room} · Roomcast`;
+  }
+}
+
+function roomOfAddress() {
+  return new URLSearchParams(location.search).get("room") || FIRST_ROOM;
+}
+
+new Chat().start();

@@ -1,0 +1,303 @@
+/** The way to the server and back: who writes, a WebSocket that returns when it is lost, each message once. */
+
+const SUBPROTOCOL = "roomcast.chat.v1";
+const FIRST_DELAY = 500;
+const LONGEST_DELAY = 15_000;
+const STABLE_AFTER = 10_000;
+const ANSWER_WITHIN = 8_000;
+const MOST_PENDING = 100;
+const MOST_KEYS = 5_000;
+const NO_EPOCH = "none";
+
+const DONE = 1000;
+const REFUSED = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+
+/** After these, the same attempt would end the same way; the server keeps the same list (close_codes.py). */
+function isFinal(code) {
+  return code === DONE || REFUSED.has(code) || (code >= 4000 && code < 4020);
+}
+
+export const STATE_NAMES = {
+  connected: "Connected",
+  reconnecting: "Reconnecting",
+  offline: "Offline, retrying",
+  closed: "Not connected",
+};
+
+const ENDINGS = {
+  1000: ["The conversation has ended", "The server has closed this room for you. You can come back at any time."],
+  1008: ["The server does not take this", "Something sent from here broke one of its rules."],
+  4000: ["That name cannot be used", "A room’s name has 1 to 128 characters, and your own name at most 64."],
+  4001: ["You are not signed in", "The server does not know you, or no longer does. Sign in, then try again."],
+  4003: ["This room is not open to you", "You may be allowed into another one."],
+  4004: ["There is no chat here", "The server does not know this address."],
+};
+const OTHER_ENDING = ["The server has ended the connection", "Trying the same again may end the same way."];
+
+/** A title and a sentence for a final close code. */
+export function inWords(code) {
+  return ENDINGS[code] ?? OTHER_ENDING;
+}
+
+/** Full jitter: after a restart of the server, its clients do not all come back at once. */
+function delayAfter(failures) {
+  return Math.random() * Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures);
+}
+
+/** A server on this machine answers without a network, so being offline is told, but nothing waits for its end. */
+function lostState() {
+  return navigator.onLine ? "reconnecting" : "offline";
+}
+
+/** A WebSocket to the chat that comes back by itself whenever it is lost. */
+export class Connection {
+  #onFrame;
+  #onStatus;
+  #address;
+  #socket;
+  #listening = new AbortController();
+  #failures = 0;
+  #welcomedAt = Infinity;
+  #retry;
+  #deadline;
+
+  /**
+   * @param onFrame called with every frame of the server, parsed.
+   * @param onStatus called with {state}: "connected"; "reconnecting" or "offline", with `retryAt` (ms since the
+   *   epoch) unless an attempt is under way; "closed", with `code` and `reason`, after which only `open` helps.
+   */
+  constructor(onFrame, onStatus) {
+    this.#onFrame = onFrame;
+    this.#onStatus = onStatus;
+  }
+
+  /** Connect, leaving whatever was connected before, to the URL that `address` gives at each attempt. */
+  open(address) {
+    this.#address = address;
+    this.#failures = 0;
+    this.#connect();
+  }
+
+  /** Make the next attempt now, where one is being waited for. */
+  hurry() {
+    if (this.#retry) this.#connect();
+  }
+
+  get isConnected() {
+    return this.#welcomedAt !== Infinity;
+  }
+
+  send(frame) {
+    this.#socket.send(JSON.stringify(frame));
+  }
+
+  /**
+   * Send a frame that the server answers. Where nothing at all comes back, the connection is dead, whatever the
+   * browser believes: it shows a page neither pings nor a cable that was pulled.
+   */
+  ask(frame, within = ANSWER_WITHIN) {
+    this.send(frame);
+    this.#expectAnswer(within);
+  }
+
+  #connect() {
+    this.#abandon();
+    this.#socket = new WebSocket(this.#address(), SUBPROTOCOL);
+    const { signal } = this.#listening;
+    this.#socket.addEventListener("message", ({ data }) => this.#receive(JSON.parse(data)), { signal });
+    this.#socket.addEventListener("close", ({ code, reason }) => this.#lost(code, reason), { signal });
+    this.#expectAnswer(ANSWER_WITHIN);
+    this.#onStatus({ state: lostState() });
+  }
+
+  #receive(frame) {
+    clearTimeout(this.#deadline);
+    if (frame.type === "welcome") {
+      this.#welcomedAt = Date.now();
+      this.#onStatus({ state: "connected" });
+    }
+    this.#onFrame(frame);
+  }
+
+  #lost(code, reason) {
+    const stable = Date.now() - this.#welcomedAt > STABLE_AFTER;
+    this.#abandon();
+    if (isFinal(code)) {
+      this.#onStatus({ state: "closed", code, reason });
+      return;
+    }
+    const delay = delayAfter(stable ? 0 : this.#failures);
+    this.#failures = stable ? 1 : this.#failures + 1;
+    this.#retry = setTimeout(() => this.#connect(), delay);
+    this.#onStatus({ state: lostState(), retryAt: Date.now() + delay });
+  }
+
+  #expectAnswer(within) {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#lost(1006, ""), within);
+  }
+
+  /** Hear no more from the socket, and forget what was waited for. */
+  #abandon() {
+    this.#listening.abort();
+    this.#listening = new AbortController();
+    this.#leave();
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#welcomedAt = Infinity;
+  }
+
+  /** Browsers log an error where a socket is closed while it still connects. */
+  #leave() {
+    const socket = this.#socket;
+    if (socket?.readyState === WebSocket.CONNECTING) socket.addEventListener("open", () => socket.close(DONE));
+    else socket?.close(DONE);
+  }
+}
+
+/** A value that outlives a reload, or only the page where the browser denies storage or has none left. */
+export class Kept {
+  #area;
+  #name;
+  #value;
+
+  constructor(area, name, initial) {
+    this.#area = area;
+    this.#name = `roomcast.${name}`;
+    this.#value = this.#read() ?? initial;
+    // Another tab has written.
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key === this.#name && newValue !== null) this.#value = this.#read();
+    });
+  }
+
+  get value() {
+    return this.#value;
+  }
+
+  set value(value) {
+    this.#value = value;
+    try {
+      window[this.#area].setItem(this.#name, JSON.stringify(value));
+    } catch {
+      // It stays in memory.
+    }
+  }
+
+  #read() {
+    try {
+      return JSON.parse(window[this.#area].getItem(this.#name));
+    } catch {
+      return null;
+    }
+  }
+}
+
+function randomId(length) {
+  const bytes = crypto.getRandomValues(new Uint8Array(length));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Who writes here: a browser (client), one of its tabs, and the name it goes by there. */
+export class Identity {
+  #client = new Kept("localStorage", "client");
+  #tab = new Kept("sessionStorage", "tab");
+  #tabName = new Kept("sessionStorage", "name");
+  #lastName = new Kept("localStorage", "name", "");
+
+  constructor() {
+    this.#client.value ??= randomId(8);
+    this.#tab.value ??= randomId(4);
+    this.#tabName.value ??= this.#lastName.value;
+  }
+
+  get name() {
+    return this.#tabName.value;
+  }
+
+  set name(name) {
+    this.#tabName.value = this.#lastName.value = name;
+  }
+
+  /** Random, not counted: a duplicated tab is given a copy of this tab's storage, and would count on alike. */
+  newKey() {
+    return `${this.#client.value}-${this.#tab.value}-${randomId(8)}`;
+  }
+
+  /** Two tabs of one browser are one person, unless they go by different names. */
+  wrote({ key = "", from = "" }) {
+    const [client, tab] = key.split("-");
+    return client === this.#client.value && (tab === this.#tab.value || (from !== "" && from === this.name));
+  }
+}
+
+/** The messages {key, text, from, time} that have no echo yet, in order, each in the room it was written in. */
+export class Outbox {
+  #kept;
+
+  /** @param kept holds `value`, a list of [room, messages], also over a reload. */
+  constructor(kept) {
+    this.#kept = kept;
+  }
+
+  in(room) {
+    return new Map(this.#kept.value).get(room) ?? [];
+  }
+
+  isFull(room) {
+    return this.in(room).length >= MOST_PENDING;
+  }
+
+  add(room, message) {
+    this.#put(room, [...this.in(room), message]);
+  }
+
+  /** Nothing is to be sent any more for `key`: its echo has come, or its author has discarded it. */
+  settle(room, key) {
+    const others = this.in(room).filter((message) => message.key !== key);
+    if (others.length < this.in(room).length) this.#put(room, others);
+  }
+
+  #put(room, messages) {
+    const rooms = new Map(this.#kept.value).set(room, messages);
+    this.#kept.value = [...rooms].filter(([, waiting]) => waiting.length > 0);
+  }
+}
+
+/** What has come of one room, up to which position. */
+export class Received {
+  #keys = new Set();
+  #epoch = NO_EPOCH;
+  #entered = 0;
+  #newest = 0;
+
+  /** Where to go on from. Of a room that is new here, the server gives all that it keeps. */
+  get position() {
+    return `${this.#newest || this.#entered}.${this.#epoch}`;
+  }
+
+  get hasBegun() {
+    return this.#epoch !== NO_EPOCH;
+  }
+
+  /** A connection begins, with the room at this position. Under another epoch, the offsets count anew. */
+  resume({ offset, epoch }) {
+    if (epoch !== this.#epoch) this.#newest = 0;
+    if (this.#newest === 0) this.#entered = offset;
+    this.#epoch = epoch;
+  }
+
+  /** Whether this message had not come before; from now on, it has. */
+  isNew({ key, offset = 0 }) {
+    const isNew = key ? !this.#keys.has(key) : offset > this.#newest;
+    this.#newest = Math.max(this.#newest, offset);
+    if (key) this.#remember(key);
+    return isNew;
+  }
+
+  #remember(key) {
+    this.#keys.add(key);
+    if (this.#keys.size > MOST_KEYS) this.#keys.delete(this.#keys.values().next().value);
+  }
+}
