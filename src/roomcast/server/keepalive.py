@@ -1,7 +1,7 @@
 """Keepalive: the pings and the deadlines of all connections of an event loop, from one timer.
 
-Connections that wait equally long stand in one queue, in the order of their deadlines, so that adding one, removing
-one and finding the next take the same short time however many there are.
+Connections that wait equally long stand in one queue, in the order of their deadlines, so that adding one,
+removing one and finding the next take the same short time however many there are.
 """
 
 from __future__ import annotations

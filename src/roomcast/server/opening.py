@@ -68,7 +68,7 @@ class Opening:
             raise misplaced(event, "asked")
 
     def refuse(self, status: int, text: str, code: int = CloseCode.ABNORMAL) -> None:
-        """Refuse the handshake, unless that has begun: then it ends there. The app sees a disconnect with `code`."""
+        """Refuse the handshake; a refusal that the app has begun ends there. The app is told `code`."""
         session = self._session
         if not self._denying:
             session.answered(status)

@@ -21,14 +21,14 @@ async def run_app(app: Any, scope: dict[str, Any], session: Session) -> None:  #
     """Run the app for one connection, and end the connection with it."""
     try:
         result = await app(scope, session.receive, session.send)
-    except BaseException as error:  # noqa: BLE001 - whatever it was, the peer is to be told
+    except BaseException as error:  # whatever it was, the peer is to be told
         code = session.end_code
         if code is not None and tells_the_end(error, code):
             logger.debug("the app let the disconnect through: %r", error)
         elif isinstance(error, asyncio.CancelledError):
             logger.debug("the app was cancelled")
         else:
-            app_logger.error("Exception in ASGI application\n", exc_info=error)
+            app_logger.exception("Exception in ASGI application\n")
         session.end(500, "Internal Server Error", CloseCode.INTERNAL_ERROR)
     else:
         if result is not None:

@@ -1,7 +1,8 @@
-"""Session: one connection, from its request to its end, as the pair of `receive` and `send` that ASGI knows.
+"""Session: one connection, from its request to its end, as ASGI's `receive` and `send`.
 
-To the transport it is a protocol of asyncio's, to the app it is `receive` and `send`, and to rooms it is an outlet. It
-is opening first, then open, then over. Over is what the app sees: the wire may still wait for the peer's close frame.
+To the transport it is a protocol of asyncio's, to the app it is `receive` and `send`, and to rooms it is an outlet.
+It is opening first, then open, then over. Over is what the app sees: the wire may still wait for the peer's close
+frame.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Session:
         """Take the end of what the peer sends: asyncio closes the transport for it."""
         return False
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         """Take the end of the transport."""
         ending = self._ending
         self._ending = None
@@ -174,7 +175,7 @@ class Session:
             self._senders.wake()
 
     def shutdown(self) -> None:
-        """Close politely, because the server goes: the app is told, and what is queued drains until the deadline."""
+        """Close politely, because the server goes; what is queued drains until the deadline."""
         self._shutting_down = True
         self.end(503, "The server restarts.", CloseCode.SERVICE_RESTART)
         self._upkeep.closings.add(self)
