@@ -1,8 +1,7 @@
 """Session: one connection, from its request to its end, as ASGI's `receive` and `send`.
 
-To the transport it is a protocol of asyncio's, to the app it is `receive` and `send`, and to rooms it is an outlet.
-It is opening first, then open, then over. Over is what the app sees: the wire may still wait for the peer's close
-frame.
+To the transport it is a protocol of asyncio's, to the app `receive` and `send`, and to rooms an outlet. It is
+opening first, then open, then over. Over is what the app sees: the wire may still wait for the peer's close frame.
 """
 
 from __future__ import annotations

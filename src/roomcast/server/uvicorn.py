@@ -67,7 +67,7 @@ class WebSocketProtocol(Session):
 
     def gone(self) -> None:
         """Be no connection of uvicorn's any more."""
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._server_state.connections.discard(self)
 
     def requested(self, data: bytes, transport: asyncio.Transport) -> None:
         """Take the request from uvicorn's HTTP class, which has parsed it and written it again."""
