@@ -1,6 +1,7 @@
 # make run     the chat, on http://127.0.0.1:8000
 # make test    every test
 # make check   lint, formatting, types, who may import whom
+# make conformance  the Autobahn test suite, all of it: see docs/conformance.md
 # make fuzz    what reads from the network, on random input, for SECONDS
 # Another Python: make test PYTHON=python3.13 VENV=.venvs/3.13
 
@@ -11,13 +12,14 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 
 SECONDS ?= 180
 
-.PHONY: run test check fuzz format clean
+.PHONY: run test check conformance fuzz format clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/roomcast serve $(ARGS)
 
 test: $(VENV)/test.stamp
 	@scripts/system-packages
+	@scripts/install-autobahn $(BIN)/python || test "$${CI:-}" != true
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/check.stamp
@@ -25,6 +27,10 @@ check: $(VENV)/check.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+conformance: $(VENV)/test.stamp
+	@scripts/install-autobahn $(BIN)/python
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 # On a copy of the sources without what was compiled, which tells the fuzzer nothing of the paths it took.
 fuzz: $(VENV)/fuzz.stamp
