@@ -7,7 +7,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, chopped, events_of, frame
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
@@ -18,6 +17,7 @@ from roomcast.protocol.connection import Connection
 from roomcast.protocol.deflate import DeflateParameters
 from roomcast.protocol.events import Close, Ping, Pong
 from roomcast.protocol.sending import Role
+from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, chopped, events_of, frame
 
 LIMIT = 100_000
 

@@ -3,6 +3,12 @@ from __future__ import annotations
 import zlib
 
 import pytest
+
+from roomcast.errors import InvalidFrame, InvalidText, MessageTooBig, ProtocolError, TooManyFrames
+from roomcast.protocol.connection import Connection, State
+from roomcast.protocol.deflate import DeflateParameters
+from roomcast.protocol.events import Close, Ping, Pong
+from roomcast.protocol.sending import Role
 from tests.protocol.wire import (
     BINARY,
     CLOSE,
@@ -15,12 +21,6 @@ from tests.protocol.wire import (
     frame,
     server,
 )
-
-from roomcast.errors import InvalidFrame, InvalidText, MessageTooBig, ProtocolError, TooManyFrames
-from roomcast.protocol.connection import Connection, State
-from roomcast.protocol.deflate import DeflateParameters
-from roomcast.protocol.events import Close, Ping, Pong
-from roomcast.protocol.sending import Role
 
 
 def test_a_text_message_comes_as_str_and_a_binary_one_as_bytes() -> None:

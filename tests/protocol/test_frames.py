@@ -1,5 +1,4 @@
 import pytest
-from tests.protocol.wire import BINARY, CLOSE, PING, TEXT, frame
 
 from roomcast.errors import InvalidFrame
 from roomcast.protocol.frames import (
@@ -11,6 +10,7 @@ from roomcast.protocol.frames import (
     read_header,
     server_frame,
 )
+from tests.protocol.wire import BINARY, CLOSE, PING, TEXT, frame
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 70000])

@@ -1,13 +1,13 @@
 from typing import Any
 
 import pytest
-from tests.protocol.wire import BINARY, TEXT, frame
 
 from roomcast.errors import UnsupportedData
 from roomcast.protocol.connection import Connection
 from roomcast.protocol.deflate import DeflateParameters
 from roomcast.protocol.prepared import PreparedMessage
 from roomcast.protocol.sending import Role
+from tests.protocol.wire import BINARY, TEXT, frame
 
 
 def test_a_text_message_is_prepared_as_utf_8() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.protocol.wire import CLOSE, CONTINUATION, PING, PONG, chopped, events_of, frame, plain
 
 from roomcast.errors import ProtocolError
 from roomcast.protocol.connection import Connection
 from roomcast.protocol.deflate import DeflateParameters
 from roomcast.protocol.events import Close
 from roomcast.protocol.sending import Role
+from tests.protocol.wire import CLOSE, CONTINUATION, PING, PONG, chopped, events_of, frame, plain
 
 PARAMETERS = st.builds(
     DeflateParameters, st.booleans(), st.booleans(), st.integers(8, 15), st.integers(8, 15)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.protocol.wire import BINARY, CLOSE, PING, PONG, TEXT, client, frame, server
 
 from roomcast.errors import InvalidClose, OutOfOrder, UnsupportedData
 from roomcast.protocol.connection import Connection
@@ -11,6 +10,7 @@ from roomcast.protocol.deflate import DeflateParameters
 from roomcast.protocol.events import Close
 from roomcast.protocol.prepared import PreparedMessage
 from roomcast.protocol.sending import Role
+from tests.protocol.wire import BINARY, CLOSE, PING, PONG, TEXT, client, frame, server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
