@@ -19,9 +19,11 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 HOT_PATH = [
+    "roomcast.server.inbox",
     "roomcast.server.outbox",
     "roomcast.server.session",
     "roomcast.server.waiters",
+    "roomcast.server.wire",
     "roomcast.protocol.connection",
     "roomcast.protocol.frames",
     "roomcast.protocol.masking",

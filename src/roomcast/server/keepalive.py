@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-STALL = 1.0
+STALL = 0.1
 """How many seconds late the timer must fire for the event loop to count as stalled."""
 GRACE = 0.1
-"""How many seconds a stalled event loop gets to read what has arrived meanwhile, before deadlines count again."""
+"""How many seconds a stalled event loop gets to read what has arrived meanwhile, before deadlines count."""
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class Timer:
         self._queues: list[_Due] = []
         self._handle: asyncio.TimerHandle | None = None
         self._at = 0.0
+        self._has_grace = True
 
     def now(self) -> float:
         """Give the event loop's time in seconds."""
@@ -53,10 +54,12 @@ class Timer:
     def _fire(self) -> None:
         self._handle = None
         now = self.now()
-        if now - self._at > STALL:
+        if now - self._at > STALL and self._has_grace:
             # What the peers sent may lie unread in their sockets: that is not their fault.
+            self._has_grace = False
             self.wake(now + GRACE)
             return
+        self._has_grace = True
         for queue in self._queues:
             queue.run(now)
         coming = [at for queue in self._queues if (at := queue.next()) is not None]

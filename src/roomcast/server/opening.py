@@ -36,6 +36,7 @@ class Opening:
         self._handshake = handshake
         self._upkeep = upkeep
         self._max_message_size = max_message_size
+        self._denial_status = 0
         self._denial_head: bytes | None = None
         self._denying = False
         self._early = b""
@@ -68,9 +69,9 @@ class Opening:
             raise misplaced(event, "asked")
 
     def refuse(self, status: int, text: str, code: int = CloseCode.ABNORMAL) -> None:
-        """Refuse the handshake; a refusal that the app has begun ends there. The app is told `code`."""
+        """Refuse the handshake; a refusal of the app's that is on the wire ends there. The app is told `code`."""
         session = self._session
-        if not self._denying:
+        if not self._denying or self._denial_head is not None:
             session.answered(status)
             session.write(Refusal(status, text, tuple(session.response_headers())).response())
         self._end(code)
@@ -94,20 +95,20 @@ class Opening:
         self._upkeep.openings.discard(session)
         session.write(response)
         session.answered(101)
-        session.open(connection)
+        session.open(connection, may_be_deflated=agreement is not None)
         if self._early:
             session.data_received(self._early)
 
     def _begin_denial(self, event: dict[str, Any]) -> None:
-        session = self._session
-        status = status_of(event)
-        self._denial_head = denial_head(status, session.response_headers() + headers_of(event))
+        self._denial_status = status_of(event)
+        headers = self._session.response_headers() + headers_of(event)
+        self._denial_head = denial_head(self._denial_status, headers)
         self._denying = True
-        session.answered(status)
 
     def _continue_denial(self, event: dict[str, Any]) -> None:
         body = body_of(event)
         if self._denial_head is not None:
+            self._session.answered(self._denial_status)
             body = self._denial_head + body
             self._denial_head = None
         self._session.write(body)

@@ -38,13 +38,17 @@ async def run_app(app: Any, scope: dict[str, Any], session: Session) -> None:  #
         session.end(500, "Internal Server Error", CloseCode.NORMAL)
 
 
-def tells_the_end(error: BaseException | None, code: int) -> bool:
+def tells_the_end(error: BaseException, code: int) -> bool:
     """Whether an exception is, or was made of, what told the app of the disconnect.
 
-    Frameworks have their own for it, such as Starlette's `WebSocketDisconnect`, with the close code as `code`.
+    Frameworks have their own for it, such as Starlette's `WebSocketDisconnect`, with a close code as `code`. What
+    else was raised while one was handled is an error like any other.
     """
-    while error is not None:
-        if isinstance(error, Disconnected) or getattr(error, "code", None) == code:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    if isinstance(error, BaseExceptionGroup):
+        return all(tells_the_end(part, code) for part in error.exceptions)
+    if isinstance(error, Disconnected) or getattr(error, "code", None) == code:
+        return True
+    origin = error.__cause__
+    if origin is None and isinstance(getattr(error, "code", None), int):
+        origin = error.__context__
+    return origin is not None and tells_the_end(origin, code)

@@ -6,36 +6,32 @@ opening first, then open, then over. Over is what the app sees: the wire may sti
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected, ProtocolError
 from roomcast.protocol.events import Close
+from roomcast.protocol.handshake import Refusal
 from roomcast.server.events import close_of, message_of, misplaced
 from roomcast.server.opening import Opening
-from roomcast.server.outbox import Outbox
 from roomcast.server.running import run_app
-from roomcast.server.waiters import Waiters
+from roomcast.server.wire import Wire
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from roomcast.protocol.connection import Connection
-    from roomcast.protocol.handshake import Refusal, ServerHandshake
+    from roomcast.protocol.handshake import ServerHandshake
     from roomcast.protocol.negotiation import DeflateAgreement
     from roomcast.protocol.prepared import PreparedMessage
     from roomcast.server.upkeep import Upkeep
 
 logger = logging.getLogger("roomcast.server")
 
-MESSAGE_OVERHEAD = 64
-"""What a waiting message counts beside its length, so that a flood of empty ones is bounded, too."""
 
-
-class Session:
+class Session(Wire):
     """One connection of a server.
 
     Args:
@@ -46,49 +42,26 @@ class Session:
     __slots__ = (
         "_callbacks",
         "_closed_by_app",
-        "_connection",
         "_end_code",
         "_end_reason",
-        "_ending",
-        "_inbox",
-        "_inbox_bytes",
         "_is_answering",
-        "_is_open",
         "_is_over",
-        "_is_silent",
         "_max_message_size",
         "_opening",
-        "_outbox",
-        "_reading_paused",
-        "_receivers",
         "_said_connect",
-        "_senders",
         "_shutting_down",
         "_task",
-        "_transport",
-        "_upkeep",
     )
 
     def __init__(self, upkeep: Upkeep, max_message_size: int | None) -> None:
-        self._upkeep = upkeep
+        super().__init__(upkeep)
         self._max_message_size = max_message_size
-        self._is_open = False
+        self._opening: Opening | None = None
         self._is_over = False
         self._closed_by_app = False
-        self._transport: Any = None
-        self._outbox: Outbox = None  # type: ignore[assignment]
-        self._connection: Connection = None  # type: ignore[assignment]
-        self._opening: Opening | None = None
         self._task: asyncio.Task[None] | None = None
         self._said_connect = False
-        self._inbox: deque[str | bytes] = deque()
-        self._inbox_bytes = 0
-        self._reading_paused = False
-        self._receivers = Waiters(upkeep.loop)
-        self._senders = Waiters(upkeep.loop)
         self._is_answering = False
-        self._is_silent = False
-        self._ending: Close | ProtocolError | None = None
         self._end_code = 0
         self._end_reason = ""
         self._shutting_down = False
@@ -111,44 +84,21 @@ class Session:
         return handshake.accept_deflate(self._upkeep.settings.deflate)
 
     def gone(self) -> None:
-        """Note that the transport is no more."""
+        """Note that the transport is no more, and that the app has returned."""
 
     # The transport's side: asyncio.Protocol.
 
-    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
-        """Take the transport."""
-        self._transport = transport
-        self._outbox = Outbox(transport, self._upkeep.flusher, self._upkeep.settings.outbound_bytes)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came from the peer."""
-        self._is_silent = False
-        if self._connection is None:
-            self._receive_early(data)
-            return
-        for event in self._connection.receive_data(data):
-            if isinstance(event, (str, bytes)):
-                if self._is_open:
-                    self._inbox.append(event)
-                    self._inbox_bytes += len(event) + MESSAGE_OVERHEAD
-            elif isinstance(event, (Close, ProtocolError)):
-                self._ending = event
-        if self._inbox:
-            self._receivers.wake()
-            if self._inbox_bytes >= self._upkeep.settings.inbound_bytes and not self._reading_paused:
-                self._reading_paused = True
-                self._transport.pause_reading()
-        if self._ending is not None:
-            self._end_when_answered()
-        elif self._connection.has_replies():
-            self._outbox.put(self._connection.data_to_send())
-
     def eof_received(self) -> bool:
-        """Take the end of what the peer sends: asyncio closes the transport for it."""
-        return False
+        """Take the end of what the peer sends, and say whether there is something to be sent to it still."""
+        self._peer_has_shut = True
+        if self._ending is None and self._is_open:
+            self._ending = Close(CloseCode.ABNORMAL, "")
+            self._end_when_answered()
+        return self._ending is not None and self._transport.can_write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         """Take the end of the transport."""
+        self._is_lost = True
         ending = self._ending
         self._ending = None
         if ending is None:
@@ -156,22 +106,11 @@ class Session:
         else:
             self.become_over(ending.code, ending.reason)
         self._upkeep.answers.discard(self)
+        self._outbox.clear()
         if not self._shutting_down:
             self._upkeep.closings.discard(self)
-        self._outbox.clear()
-        self._senders.wake()
-        self.gone()
-
-    def pause_writing(self) -> None:
-        """Note that the peer does not keep up."""
-        self._outbox.paused = True
-
-    def resume_writing(self) -> None:
-        """Note that the peer keeps up again."""
-        self._outbox.paused = False
-        self._outbox.flush()
-        if not self._outbox.paused:
-            self._senders.wake()
+        if self._task is None:
+            self._finished()
 
     def shutdown(self) -> None:
         """Close politely, because the server goes; what is queued drains until the deadline."""
@@ -190,13 +129,15 @@ class Session:
 
     def refuse(self, refusal: Refusal) -> None:
         """Refuse a request that opens no WebSocket: no app is asked."""
-        self.write(refusal.response())
+        headers = (*refusal.headers, *self.response_headers())
+        self.write(Refusal(refusal.status, refusal.text, headers).response())
         self.become_over(CloseCode.ABNORMAL, "")
         self.close_transport()
 
-    def open(self, connection: Connection) -> None:
+    def open(self, connection: Connection, *, may_be_deflated: bool) -> None:
         """Be open: the handshake was accepted."""
         self._connection = connection
+        self._may_be_deflated = may_be_deflated
         self._opening = None
         self._is_open = True
         self._upkeep.keepalive.start(self)
@@ -220,6 +161,8 @@ class Session:
 
     def _app_done(self, _task: asyncio.Task[None]) -> None:
         self._task = None
+        if self._is_lost:
+            self._finished()
 
     # The app's side: ASGI.
 
@@ -229,19 +172,15 @@ class Session:
             self._said_connect = True
             return {"type": "websocket.connect"}
         self._is_answering = False
-        while not self._inbox:
+        while self._inbox.is_empty():
             if self._ending is not None:
-                self._end_when_answered()
+                self.answer_is_late()
             if self._is_over:
                 return {"type": "websocket.disconnect", "code": self._end_code, "reason": self._end_reason}
-            await self._receivers.wait()
-        return self._take()
-
-    def _take(self) -> dict[str, Any]:
-        message = self._inbox.popleft()
+            await self._inbox.wait()
         self._is_answering = True
-        self._inbox_bytes -= len(message) + MESSAGE_OVERHEAD
-        if self._reading_paused and self._inbox_bytes * 2 <= self._upkeep.settings.inbound_bytes:
+        message = self._inbox.take()
+        if self._reading_paused and self._inbox.has_room():
             self._resume_reading()
         if isinstance(message, str):
             return {"type": "websocket.receive", "text": message}
@@ -280,16 +219,10 @@ class Session:
             raise Disconnected(self._end_code, self._end_reason)
         else:
             self._opening.send(event)
+            self._closed_by_app = self._is_over and self._connection is None
 
     async def _drain(self) -> None:
-        """Wait until the peer keeps up, or the deadline for that is over."""
-        self._outbox.flush()
-        if not self._outbox.paused:
-            return
-        try:
-            async with asyncio.timeout(self._upkeep.settings.send_timeout):
-                await self._senders.wait()
-        except TimeoutError:
+        if not await self.drained():
             self.close(CloseCode.TOO_SLOW, "too slow: come back and resume")
         if self._is_over and not self._closed_by_app:
             raise Disconnected(self._end_code, self._end_reason)
@@ -317,13 +250,18 @@ class Session:
         return False
 
     def close(self, code: int, reason: str = "") -> None:
-        """Close the connection, without waiting. What is queued is dropped."""
+        """Close the connection, without waiting. What waits for a peer that does not keep up is dropped."""
         if self._is_open:
-            self._outbox.clear()
-            self._send_close(code, reason)
+            frame = self._connection.send_close(code, reason)
+            if self._outbox.paused:
+                self._outbox.clear()
+            self._closing(frame, code, reason)
 
     def on_close(self, callback: Callable[[int, str], None]) -> None:
         """Have `callback` called, once, with code and reason, when the connection is over for whatever cause."""
+        if self._is_over:
+            self._upkeep.loop.call_soon(callback, self._end_code, self._end_reason)
+            return
         if self._callbacks is None:
             self._callbacks = []
         self._callbacks.append(callback)
@@ -332,25 +270,13 @@ class Session:
         """Call nobody any more: the rooms are done with it."""
         self._callbacks = None
 
-    # The keepalive's side.
-
-    def ping(self) -> None:
-        """Send a ping, and count the peer as silent until something comes from it."""
-        self._is_silent = True
-        if self._is_open and not self._outbox.paused:
-            self._outbox.put(self._connection.send_ping())
-
-    def is_silent(self) -> bool:
-        """Whether nothing has come since the last ping, though it would have been read."""
-        return self._is_silent and not self._reading_paused
+    # The end.
 
     def lose(self) -> None:
         """Count the connection as lost."""
         logger.debug("no answer to a ping in time: the connection counts as lost")
         self.become_over(CloseCode.ABNORMAL, "no answer to a ping")
         self._transport.abort()
-
-    # The end.
 
     @property
     def end_code(self) -> int | None:
@@ -375,21 +301,15 @@ class Session:
         self._end_reason = reason
         self._upkeep.keepalive.stop(self)
         self._upkeep.openings.discard(self)
-        self._receivers.wake()
+        self._inbox.wake()
+        self._senders.wake()
         callbacks = self._callbacks
         self._callbacks = None
-        if callbacks is not None:
-            for callback in callbacks:
+        for callback in callbacks or ():
+            try:
                 callback(self._end_code, reason)
-
-    def write(self, data: bytes) -> None:
-        """Write what is not a message."""
-        self._outbox.put(data)
-
-    def close_transport(self) -> None:
-        """Have what waits written, and the socket closed: at the deadline at the latest."""
-        self._write_all()
-        self._transport.close()
+            except Exception:  # the others are to be called all the same, and the connection is to end
+                logger.exception("a callback for the end of a connection raised")
 
     def answer_is_late(self) -> None:
         """Answer the peer's close, or its error, whatever the app still has to say."""
@@ -402,28 +322,30 @@ class Session:
         self.become_over(ending.code, ending.reason)
         if isinstance(ending, ProtocolError):
             logger.debug("the peer broke the protocol: %s", ending)
-            self._write_all()
             self._half_close()
         else:
             self.close_transport()
 
     def closing_is_late(self) -> None:
         """The peer did not end the connection in time, or the app did not when the server went."""
-        self._transport.abort()
+        super().closing_is_late()
         if self._shutting_down and self._task is not None:
             logger.warning("the server goes, and an app goes on without its connection: it is cancelled")
             self._task.cancel()
 
     def _end_when_answered(self) -> None:
         """Answer the peer's close, or its error, once the app has answered what came before it."""
-        if self._is_open and (self._inbox or self._is_answering):
+        if self._is_open and (self._is_answering or not self._inbox.is_empty()):
             self._upkeep.answers.add(self)
         else:
             self.answer_is_late()
 
     def _send_close(self, code: int, reason: str) -> None:
+        self._closing(self._connection.send_close(code, reason), code, reason)
+
+    def _closing(self, frame: bytes, code: int, reason: str) -> None:
         """Begin the closing handshake: for the app it is over; the wire waits for the peer's close frame."""
-        self._outbox.put(self._connection.send_close(code, reason))
+        self._outbox.put(frame)
         self._upkeep.closings.add(self)
         self.become_over(code, reason)
         if self._reading_paused:
@@ -431,22 +353,6 @@ class Session:
         if self._ending is not None:
             self.answer_is_late()
 
-    def _half_close(self) -> None:
-        """Close this side only, where that can be.
-
-        The peer may be sending still. When a socket with unread data is closed, the kernel resets the connection,
-        and what the peer has not read yet is lost: the close frame, too.
-        """
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
-            self._transport.close()
-
-    def _write_all(self) -> None:
-        self._upkeep.closings.add(self)
-        self._outbox.paused = False  # nothing of it may be dropped any more: all of it is the transport's now
-        self._outbox.flush()
-
-    def _resume_reading(self) -> None:
-        self._reading_paused = False
-        self._transport.resume_reading()
+    def _finished(self) -> None:
+        self._upkeep.closings.discard(self)
+        self.gone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from typing import Self
 
 from roomcast.errors import ConfigurationError
@@ -42,8 +43,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}: it must be over 0")
+            number = getattr(self, name)
+            if not (number > 0 and isfinite(number)):
+                raise ConfigurationError(f"{name} is {number}: it must be a number over 0")
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -60,8 +62,10 @@ class Settings:
                 continue
             try:
                 given[name] = number(text)
+                cls(**{name: given[name]})  # type: ignore[arg-type]
             except ValueError:
-                raise ConfigurationError(f"{variable} is {text!r}: it must be a number over 0") from None
+                kind = "whole number" if number is int else "number"
+                raise ConfigurationError(f"{variable} is {text!r}: it must be a {kind} over 0") from None
         return cls(**given)  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from roomcast.server.session import Session
     from roomcast.server.settings import Settings
+    from roomcast.server.wire import Wire
 
 ANSWER_TIMEOUT = 1.0
 """How many seconds the answer to a close, or an error, waits for the app to answer what came before."""
@@ -42,7 +43,7 @@ class Upkeep:
         self.keepalive = Keepalive(self.timer, ping_interval, ping_timeout)
         self.openings = Deadlines["Session"](self.timer, settings.handshake_timeout, _opening_is_late)
         self.answers = Deadlines["Session"](self.timer, ANSWER_TIMEOUT, _answer_is_late)
-        self.closings = Deadlines["Session"](self.timer, settings.close_timeout, _closing_is_late)
+        self.closings = Deadlines["Wire"](self.timer, settings.close_timeout, _closing_is_late)
 
 
 def _opening_is_late(session: Session) -> None:
@@ -53,5 +54,5 @@ def _answer_is_late(session: Session) -> None:
     session.answer_is_late()
 
 
-def _closing_is_late(session: Session) -> None:
-    session.closing_is_late()
+def _closing_is_late(wire: Wire) -> None:
+    wire.closing_is_late()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from roomcast.protocol.negotiation import DeflateAgreement
 
 logger = logging.getLogger("uvicorn.error")
+
+# What an absolute target has before its path (RFC 9112, section 3.2.2).
+_ORIGIN = re.compile(rb"^[A-Za-z]+://[^/?]*")
 
 
 class WebSocketProtocol(Session):
@@ -112,7 +116,8 @@ class WebSocketProtocol(Session):
     def _make_scope(
         self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]]
     ) -> dict[str, Any]:
-        raw_path, _, query_string = target.partition(b"?")
+        raw_path, _, query_string = _ORIGIN.sub(b"", target).partition(b"?")
+        raw_path = raw_path or b"/"
         root_path = self._config.root_path
         return {
             "type": "websocket",
@@ -122,7 +127,7 @@ class WebSocketProtocol(Session):
             "server": get_local_addr(transport),
             "client": get_remote_addr(transport),
             "root_path": root_path,
-            "path": root_path + unquote(raw_path.decode("latin-1")),
+            "path": root_path + unquote_to_bytes(raw_path).decode(errors="replace"),
             "raw_path": root_path.encode() + raw_path,
             "query_string": query_string,
             "headers": headers,
