@@ -2,6 +2,7 @@
 # make test    every test
 # make check   lint, formatting, types, who may import whom
 # make conformance  the Autobahn test suite, all of it: see docs/conformance.md
+# make bench   what a server costs, beside others, for about 15 minutes: ARGS=--quick for 2, ARGS=--help
 # make fuzz    what reads from the network, on random input, for SECONDS
 # Another Python: make test PYTHON=python3.13 VENV=.venvs/3.13
 
@@ -31,6 +32,11 @@ check: $(VENV)/check.stamp
 conformance: $(VENV)/test.stamp
 	@scripts/install-autobahn $(BIN)/python
 	$(BIN)/python -m tests.conformance $(ARGS)
+
+# Installs the servers into environments of their own.
+bench:
+	@test -n "$(PYTHON)"
+	@$(PYTHON) -m benchmarks $(ARGS)
 
 # On a copy of the sources without what was compiled, which tells the fuzzer nothing of the paths it took.
 fuzz: $(VENV)/fuzz.stamp

@@ -25,6 +25,9 @@ PICTURE = ROOT / "docs" / "performance.svg"
 WHOLE = Plan(seconds=1.5, idle_connections=5000)
 QUICK = Plan(seconds=0.6, idle_connections=2000)
 
+VARIABLE = ("servers", "workloads", "rounds", "seconds")
+"""The options that say what is measured, and not where to write it."""
+
 
 def options() -> argparse.Namespace:
     """Read the command line."""
@@ -46,7 +49,7 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Do what the command line says; 1 if the load was in the way of a server."""
+    """Do what the command line says; 1 if the load was in the way of a server that runs the ASGI app."""
     chosen = options()
     if chosen.show:
         results = Results.read(chosen.show)
@@ -59,7 +62,7 @@ def main() -> int:
         results.write(chosen.json)
     if chosen.svg:
         chosen.svg.write_text(draw(results))
-    return int(any(results.doubts().values()))
+    return int(results.is_spoiled())
 
 
 def run(chosen: argparse.Namespace) -> Results:
@@ -73,7 +76,7 @@ def run(chosen: argparse.Namespace) -> Results:
     results = Results(
         date=datetime.now(tz=UTC).date().isoformat(),
         machine=describe(),
-        command=shlex.join(["make", "bench", *([f"ARGS={' '.join(sys.argv[1:])}"] if sys.argv[1:] else [])]),
+        command=_command(chosen),
         rounds=rounds,
         seconds=chosen.seconds or plan.seconds,
     )
@@ -94,6 +97,13 @@ def run(chosen: argparse.Namespace) -> Results:
         if workload.name in asked:
             measure(workload, installed, compiled("load"), rounds, plan, results)
     return results
+
+
+def _command(chosen: argparse.Namespace) -> str:
+    """Say how this measurement can be made again; where it was written to is nobody's business."""
+    given = [f"--{name} {value}" for name in VARIABLE if (value := getattr(chosen, name))]
+    given += ["--quick"] if chosen.quick else []
+    return shlex.join(["make", "bench", *([f"ARGS={' '.join(given)}"] if given else [])])
 
 
 def _of(given: str | None, known: list[str], what: str, default: list[str] | None = None) -> list[str]:

@@ -21,10 +21,35 @@ TEXT = 0x81
 BINARY = 0x82
 COMPRESSED = 0x40
 
-WORDS = (
-    "alpha bravo morning evening coffee deploy rollback ticket review merge release weather lunch meeting room "
-    "message channel history reader writer server client socket buffer window number status online offline away"
-).split()
+WORDS = [
+    *(
+        "alpha",
+        "bravo",
+        "morning",
+        "evening",
+        "coffee",
+        "deploy",
+        "rollback",
+        "ticket",
+        "review",
+        "merge",
+        "release",
+    ),
+    *(
+        "weather",
+        "lunch",
+        "meeting",
+        "room",
+        "message",
+        "channel",
+        "history",
+        "reader",
+        "writer",
+        "server",
+        "client",
+    ),
+    *("socket", "buffer", "window", "number", "status", "online", "offline", "away"),
+]
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,9 @@ def _install_packages(python: Path, packages: tuple[str, ...]) -> None:
 def _install_ours(python: Path, *, pure: bool) -> None:
     """Install a copy: in place, what was compiled would be found by the interpreted one, too."""
     sources = sorted(
-        path for path in (ROOT / "src" / "roomcast").rglob("*") if path.is_file() and path.suffix not in (".so", ".pyc")
+        path
+        for path in (ROOT / "src" / "roomcast").rglob("*")
+        if path.is_file() and path.suffix not in (".so", ".pyc")
     )
     sources += [ROOT / name for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE")]
     digest = sha256(b"".join(path.read_bytes() for path in (*sources, *CONSTRAINTS))).hexdigest()

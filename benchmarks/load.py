@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import subprocess
 import tempfile
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.processes import Failed
+from benchmarks.processes import Failed, on_core
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,16 +60,19 @@ def loading(program: Path, port: int, core: int, request: bytes, frames: Iterabl
         request_file.write_bytes(request)
         frames_file = Path(directory, "frames")
         frames_file.write_bytes(b"".join(struct.pack("=I", len(frame)) + frame for frame in frames))
-        process = subprocess.Popen(
-            [str(program), str(port), str(request_file), str(frames_file)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-        )
+        with on_core(core):
+            process = subprocess.Popen(
+                [str(program), str(port), str(request_file), str(frames_file)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         try:
             yield Load(process)
         finally:
-            process.kill()
-            process.communicate()
+            try:
+                process.communicate(timeout=5)  # closes its stdin, at which it ends
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()

@@ -61,7 +61,9 @@ def measure(
                 outcome.failure = str(why)
 
 
-def _measure_once(workload: Workload, installed: Installed, load: Path, plan: Plan) -> tuple[str, dict[str, float]]:
+def _measure_once(
+    workload: Workload, installed: Installed, load: Path, plan: Plan
+) -> tuple[str, dict[str, float]]:
     cores = Cores.of_this_machine()
     port = free_port()
     deflate = any(message.compressed for message in workload.messages)

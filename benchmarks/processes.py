@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
 import socket
@@ -21,6 +22,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 START_TIMEOUT = 15.0
 FILES = 65536
+PORTS = (20000, 30000)
+"""Below those that the kernel gives to clients, and to servers that ask for any."""
 
 
 class Failed(Exception):
@@ -102,6 +105,17 @@ class ServerProcess:
 
 
 @contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Have what is started in the block run on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
 def running(command: list[str], port: int, core: int, directory: str) -> Iterator[ServerProcess]:
     """Run a server on one core until the block ends.
 
@@ -110,14 +124,10 @@ def running(command: list[str], port: int, core: int, directory: str) -> Iterato
     """
     with tempfile.TemporaryFile() as output:
         try:
-            process = subprocess.Popen(
-                command,
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-            )
+            with on_core(core):
+                process = subprocess.Popen(
+                    command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                )
         except OSError as error:
             raise Failed(f"{Path(command[0]).name} does not start: {error.strerror}") from None
         server = ServerProcess(process, port)
@@ -132,10 +142,14 @@ def running(command: list[str], port: int, core: int, directory: str) -> Iterato
 
 
 def free_port() -> int:
-    """Find a port on the loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Find a port on the loopback that nobody listens on.
+
+    Not by asking the kernel for any: it would give the same to another program before the server takes it.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def allow_many_files() -> None:

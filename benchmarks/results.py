@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
 
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
 @dataclass
 class Outcome:
     """What one workload found of one server.
@@ -66,7 +69,9 @@ class Results:
     def value(self, workload: Workload, server: Server, key: str) -> float | None:
         """Give the median of the rounds."""
         found = self.outcome(workload, server)
-        return median(numbers[key] for numbers in found.rounds) if found.rounds and not found.failure else None
+        if found.failure or not all(key in numbers for numbers in found.rounds):
+            return None
+        return median(numbers[key] for numbers in found.rounds) if found.rounds else None
 
     def ratio(self, workload: Workload, server: Server, key: str) -> float | None:
         """Give the median of what a server's number is to ours, each in its own round."""
@@ -76,23 +81,22 @@ class Results:
         ratios = [theirs[key] / ours[key] for theirs, ours in both if ours[key]]
         return median(ratios) if ratios else None
 
-    def doubts(self) -> dict[str, bool]:
-        """Say where the load took more CPU than the server, and whether that spoils the comparison.
+    def waited(self, workload: Workload, server: Server) -> bool:
+        """Whether the load took more CPU than the server, which so waited for it.
 
-        The server waited for it there: its CPU is right, but its rate and latencies are the load's. Of the floor,
-        which does as little as the load itself, that is to be expected.
+        Its CPU is right, but its rate is at least what was measured, and its latencies are the load's.
         """
-        doubts = {}
-        for workload in WORKLOADS:
-            for server in self.measured(workload):
-                rounds = self.outcome(workload, server).rounds
-                if not rounds or LOAD not in rounds[0] or self.outcome(workload, server).failure:
-                    continue
-                load, spent = (median(numbers[key] for numbers in rounds) for key in (LOAD, "cpu_us"))
-                if load >= spent:
-                    said = f"{workload.title}, {server.title}: the load took {load:.1f} µs, the server {spent:.1f}"
-                    doubts[said] = server.kind is not Kind.FLOOR
-        return doubts
+        load, spent = self.value(workload, server, LOAD), self.value(workload, server, "cpu_us")
+        return load is not None and spent is not None and load >= spent
+
+    def is_spoiled(self) -> bool:
+        """Whether a server waited that runs the ASGI app: what is compared here are those."""
+        return any(
+            self.waited(workload, server)
+            for workload in WORKLOADS
+            for server in self.measured(workload)
+            if server.kind in (Kind.OURS, Kind.ASGI)
+        )
 
     def lightest(self, workload: Workload) -> tuple[float, float, Server] | None:
         """Give what the load and the server took with the server that took the least, the floor aside."""
@@ -102,6 +106,11 @@ class Results:
             if server.kind is not Kind.FLOOR and load is not None and spent is not None:
                 found.append((load, spent, server))
         return min(found, key=lambda one: one[1], default=None)
+
+    def how(self) -> str:
+        """Say what the numbers are."""
+        of = f"Medians of {self.rounds} rounds" if self.rounds > 1 else "One round"
+        return f"{of}; {TIMES} is the median of the rounds' ratios to {OURS.title}."
 
     def write(self, path: Path) -> None:
         """Write all of it as JSON, with medians and ratios for whoever reads it without this program."""

@@ -1,5 +1,7 @@
-"""The servers that are compared, and how each is started: all with one process, no access log, and room for
-messages of 16 MiB."""
+"""The servers that are compared, and how each is started.
+
+Each is one process, without an access log, and with room for messages of 16 MiB.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,7 @@ SERVERS = (
     Server("roomcast-pure", "Roomcast, interpreted", Kind.OURS, _OURS, Home.PURE, needs=("roomcast",)),
     Server(
         "uvicorn-sansio",
-        "uvicorn, websockets-sansio",
+        "uvicorn, websockets",
         Kind.ASGI,
         _uvicorn("websockets-sansio"),
         needs=(*_UVICORN, "websockets"),

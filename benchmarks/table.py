@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.servers import OURS
-from benchmarks.workloads import LOAD, WORKLOADS
+from benchmarks.results import TIMES
+from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ def table(results: Results) -> str:
     """Write all tables, and what there is to doubt in them."""
     parts = [
         f"{results.date}: {results.machine}",
-        f"Medians of {results.rounds} rounds. × is the median of the rounds' ratios to {OURS.title}.",
+        results.how(),
     ]
     parts += ["\n".join(_lines(results, workload)) for workload in WORKLOADS if results.measured(workload)]
     parts.append("\n".join(_about_the_load(results)))
@@ -42,29 +42,26 @@ def _row(results: Results, workload: Workload, server: Server) -> str:
     for metric in workload.metrics:
         value = results.value(workload, server, metric.key)
         ratio = results.ratio(workload, server, metric.key)
-        row += "-".rjust(19) if value is None else f"{value:>11,.{metric.digits}f}"
-        row += "" if value is None else " " * 8 if ratio is None else f"{f'{ratio:.2f} ×':>8}"
+        number = "-" if value is None else f"{value:,.{metric.digits}f}"
+        doubted = metric.is_the_loads_too and results.waited(workload, server)
+        row += f"{'~' * doubted + number:>11}" + ("" if ratio is None else f"{ratio:.2f} {TIMES}").rjust(8)
     return row
 
 
 def _about_the_load(results: Results) -> Iterator[str]:
     """Say whether the load was in the way."""
     for workload in WORKLOADS:
-        lightest = results.lightest(workload) if LOAD in _keys(results, workload) else None
+        lightest = results.lightest(workload)
         if lightest is not None:
             load, spent, server = lightest
-            yield (
-                f"{workload.title}: the load took {load:.1f} µs, and the fastest server, {server.title}, "
-                f"{spent:.1f}."
-            )
-    for doubt, spoils in results.doubts().items():
-        yield ("IN THE WAY: " if spoils else "As fast as the load: ") + doubt
-
-
-def _keys(results: Results, workload: Workload) -> set[str]:
-    return {
-        key
+            yield f"{workload.title}: the load took {load:.1f} µs, the lightest server ({server.title}) {spent:.1f}."
+    waited = [
+        f"{server.title} ({workload.title})"
+        for workload in WORKLOADS
         for server in results.measured(workload)
-        for numbers in results.outcome(workload, server).rounds
-        for key in numbers
-    }
+        if results.waited(workload, server)
+    ]
+    if waited:
+        yield f"~ The load took as much as the server: it can do more than it says. {', '.join(waited)}."
+    if results.is_spoiled():
+        yield "The load was in the way of servers that are compared here: this measurement is no good."

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -218,12 +219,6 @@ static void begin_connection(void) {
     Connection *connection = &connections[connection_count];
     *connection = (Connection){.fd = socket(AF_INET, SOCK_STREAM, 0), .next_frame = connection_count % frame_count};
     if (connection->fd < 0) fail("socket: %s", strerror(errno));
-    int one = 1;
-    struct linger reset = {.l_onoff = 1}; // no port stays taken when this ends
-    struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
-    setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    setsockopt(connection->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (connect(connection->fd, (struct sockaddr *)&address, sizeof address)) fail("connect: %s", strerror(errno));
     if (send_some(connection, request.bytes, request.size) != request.size) fail("a request did not fit the socket");
     connection_count++;
@@ -241,9 +236,31 @@ static void finish_connection(Connection *connection) {
         end = memmem(response, size, "\r\n\r\n", 4);
     }
     if (strncmp((char *)response, "HTTP/1.1 101", 12)) fail("a handshake was refused: %.40s", (char *)response);
-    fcntl(connection->fd, F_SETFL, O_NONBLOCK);
-    watch(connection, EPOLL_CTL_ADD);
     take(connection, end + 4, size - (size_t)(end + 4 - response));
+}
+
+// What an open connection needs to be driven, and a handshake that is measured does not.
+static void prepare(void) {
+    static size_t prepared;
+    for (int one = 1; prepared < connection_count; prepared++) {
+        Connection *connection = &connections[prepared];
+        setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        fcntl(connection->fd, F_SETFL, O_NONBLOCK);
+        watch(connection, EPOLL_CTL_ADD);
+    }
+}
+
+// Leave no port taken for the minute that the kernel would otherwise keep it.
+static void reset_connections(void) {
+    struct linger reset = {.l_onoff = 1};
+    for (size_t i = 0; i < connection_count; i++)
+        setsockopt(connections[i].fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
+static void too_late(int number) {
+    (void)number;
+    static const char said[] = "no response to a handshake in time\n";
+    if (write(STDERR_FILENO, said, sizeof said - 1)) _exit(1);
 }
 
 static void open_connections(size_t count, double seconds) {
@@ -252,10 +269,12 @@ static void open_connections(size_t count, double seconds) {
     double cpu = cpu_seconds();
     uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9);
     while (connection_count < wanted && now() < end) {
+        alarm(PATIENCE_MS / 1000);
         size_t first = connection_count;
         while (connection_count < wanted && connection_count < first + BATCH) begin_connection();
         for (size_t i = first; i < connection_count; i++) finish_connection(&connections[i]);
     }
+    alarm(0);
     printf("{\"opened\": %zu, \"seconds\": %.6f, \"cpu_seconds\": %.6f}\n", connection_count - before,
            (double)(now() - start) / 1e9, cpu_seconds() - cpu);
 }
@@ -273,6 +292,7 @@ static void echo(double seconds) {
     struct epoll_event events[MAX_EVENTS];
     latency_count = 0;
     bytes_received = 0;
+    prepare();
     double cpu = cpu_seconds();
     uint64_t start = now();
     run_until = start + (uint64_t)(seconds * 1e9);
@@ -303,6 +323,7 @@ int main(int argument_count, char **arguments) {
     read_frames(arguments[3]);
     if (!frame_count) fail("%s has no frame", arguments[3]);
     epoll = epoll_create1(0);
+    signal(SIGALRM, too_late);
     char line[256];
     while (fgets(line, sizeof line, stdin)) {
         size_t count;
@@ -315,5 +336,6 @@ int main(int argument_count, char **arguments) {
             fail("not understood: %s", line);
         fflush(stdout);
     }
+    reset_connections();
     return 0;
 }
