@@ -84,7 +84,7 @@ def draw(results: Results) -> str:
     rows = [panels[at : at + COLUMNS] for at in range(0, len(panels), COLUMNS)]
     height = HEAD + sum(max(panel.height for panel in row) for row in rows) + FOOT
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" viewBox="0 0 {WIDTH} {height}">',
         "<title>What a WebSocket costs, server by server</title>",
         f"<style>{STYLE}</style>",
         f'<rect class="page" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="10"/>',

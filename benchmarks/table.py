@@ -54,7 +54,7 @@ def _about_the_load(results: Results) -> Iterator[str]:
         lightest = results.lightest(workload)
         if lightest is not None:
             load, spent, server = lightest
-            yield f"{workload.title}: the load took {load:.1f} µs, the lightest server ({server.title}) {spent:.1f}."
+            yield f"{workload.title}: the load took {load:.1f} µs, the lightest ({server.title}) {spent:.1f}."
     waited = [
         f"{server.title} ({workload.title})"
         for workload in WORKLOADS
