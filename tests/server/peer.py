@@ -216,3 +216,9 @@ async def opened(server: Serving, *args: Any, receive_buffer: int | None = None,
     call = await server.call()
     await call.accept()
     return await peer.opened(), call
+
+
+async def turn() -> None:
+    """Let the event loop read what lies in its sockets already, and the apps act on it."""
+    for _ in range(20):
+        await asyncio.sleep(0)

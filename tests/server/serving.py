@@ -113,6 +113,11 @@ class Calls:
         self._calls: asyncio.Queue[Call] = asyncio.Queue()
         self._all: list[Call] = []
 
+    @property
+    def count(self) -> int:
+        """How often it was called."""
+        return len(self._all)
+
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         call = Call(scope, receive, send)
         self._all.append(call)
@@ -213,7 +218,12 @@ def protocol_with(**settings: Any) -> type[WebSocketProtocol]:
 
 @asynccontextmanager
 async def serving(
-    app: Any, *, settings: dict[str, Any] | None = None, uds: str | None = None, **config: Any
+    app: Any,
+    *,
+    settings: dict[str, Any] | None = None,
+    uds: str | None = None,
+    send_buffer: int | None = None,
+    **config: Any,
 ) -> AsyncIterator[Serving]:
     """Serve an app.
 
@@ -221,6 +231,7 @@ async def serving(
         app: the app, or a class for `Calls`.
         settings: the server half's settings.
         uds: the path of a Unix socket to listen on.
+        send_buffer: how many bytes the kernel is to keep for a peer that does not read.
         config: uvicorn's configuration.
     """
     config.setdefault("ws", protocol_with(**(settings or {})))
@@ -229,6 +240,8 @@ async def serving(
     listener: socket.socket | None = None
     if uds is None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        if send_buffer is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     configuration = uvicorn.Config(app, log_config=None, uds=uds, **config)
     configuration.load()
     server = uvicorn.Server(configuration)

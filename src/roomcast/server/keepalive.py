@@ -100,6 +100,9 @@ class Deadlines(Generic[T]):
         self._due[thing] = at
         self._timer.wake(at)
 
+    def __contains__(self, thing: T) -> bool:
+        return thing in self._due
+
     def discard(self, thing: T) -> None:
         """Let a thing wait no more, if it does."""
         self._due.pop(thing, None)
@@ -124,10 +127,13 @@ class Pinged(Protocol):
     """A connection whose peer is pinged."""
 
     def ping(self) -> None:
-        """Send a ping, and count the peer as silent until something comes from it."""
+        """Send a ping."""
+
+    def listen(self) -> None:
+        """Count the peer as silent until something comes from it."""
 
     def is_silent(self) -> bool:
-        """Whether nothing has come from the peer since the last ping."""
+        """Whether nothing has come from the peer since `listen`."""
 
     def lose(self) -> None:
         """Count the connection as lost."""
@@ -145,33 +151,29 @@ class Keepalive:
     """
 
     def __init__(self, timer: Timer, interval: float | None, timeout: float | None) -> None:
-        self._pings = interval or None
-        if self._pings is None:
-            return
-        wait = timeout if timeout is not None else self._pings
-        self._lives_without_answer = timeout is None
-        self._first = Deadlines[Pinged](timer, self._pings, self._ping)
-        self._next = Deadlines[Pinged](timer, max(0.0, self._pings - wait), self._ping)
-        self._answers = Deadlines[Pinged](timer, wait, self._check)
+        # In this order: who has answered is asked for the next answer in the same turn.
+        self._answers = Deadlines[Pinged](timer, timeout, self._check) if timeout and interval else None
+        self._pings = Deadlines[Pinged](timer, interval, self._ping) if interval else None
 
     def start(self, connection: Pinged) -> None:
         """Keep a connection alive from now on."""
         if self._pings is not None:
-            self._first.add(connection)
+            self._pings.add(connection)
 
     def stop(self, connection: Pinged) -> None:
         """Leave a connection alone."""
         if self._pings is not None:
-            self._first.discard(connection)
-            self._next.discard(connection)
+            self._pings.discard(connection)
+        if self._answers is not None:
             self._answers.discard(connection)
 
     def _ping(self, connection: Pinged) -> None:
+        if self._answers is not None and connection not in self._answers:
+            connection.listen()
+            self._answers.add(connection)
         connection.ping()
-        self._answers.add(connection)
+        self.start(connection)
 
     def _check(self, connection: Pinged) -> None:
-        if connection.is_silent() and not self._lives_without_answer:
+        if connection.is_silent():
             connection.lose()
-        else:
-            self._next.add(connection)

@@ -245,8 +245,7 @@ class Session(Wire):
             return False
         if self._outbox.offer(self._connection.send_prepared(message)):
             return True
-        waiting = self._outbox.size()
-        self.close(CloseCode.TOO_SLOW, f"too slow: {waiting} bytes are waiting; come back and resume")
+        self._too_slow()
         return False
 
     def close(self, code: int, reason: str = "") -> None:
@@ -256,6 +255,10 @@ class Session(Wire):
             if self._outbox.paused:
                 self._outbox.clear()
             self._closing(frame, code, reason)
+
+    def _too_slow(self) -> None:
+        waiting = self._outbox.size()
+        self.close(CloseCode.TOO_SLOW, f"too slow: {waiting} bytes are waiting; come back and resume")
 
     def on_close(self, callback: Callable[[int, str], None]) -> None:
         """Have `callback` called, once, with code and reason, when the connection is over for whatever cause."""

@@ -30,5 +30,6 @@ cdef class Wire:
     cdef _receive_in_steps(self, bytes data)
     cdef _resume_reading(self)
     cdef _end_when_answered(self)
+    cdef _too_slow(self)
     cdef _half_close(self)
     cdef _write_all(self)

@@ -99,7 +99,8 @@ class Wire:
         if ended:
             self._end_when_answered()
         elif self._ending is None and self._connection.has_replies():
-            self._outbox.put(self._connection.data_to_send())
+            if not self._outbox.offer(self._connection.data_to_send()):
+                self._too_slow()
 
     def _receive_in_steps(self, data: bytes) -> None:
         """Read what may inflate only as far as the app takes it."""
@@ -125,6 +126,9 @@ class Wire:
 
     def _end_when_answered(self) -> None:
         """Answer the peer's close, or its error, once the app has answered what came before it."""
+
+    def _too_slow(self) -> None:
+        """Close the connection: the peer does not read what it asked for."""
 
     # What goes.
 
@@ -158,17 +162,17 @@ class Wire:
     # The keepalive's side.
 
     def ping(self) -> None:
-        """Send a ping, and count the peer as silent until something comes from it."""
-        self._is_silent = True
-        if self._outbox.paused:
-            # A ping would come behind everything that waits already: what moves there is the sign of life.
-            self._stuck_at = self._transport.get_write_buffer_size()
-        else:
-            self._stuck_at = _PINGED
+        """Send a ping, unless the peer reads too slowly to get it in time."""
+        if not self._outbox.paused:
             self._outbox.put(self._connection.send_ping())
 
+    def listen(self) -> None:
+        """Count the peer as silent until something comes from it, or goes to it where much waits already."""
+        self._is_silent = True
+        self._stuck_at = self._transport.get_write_buffer_size() if self._outbox.paused else _PINGED
+
     def is_silent(self) -> bool:
-        """Whether there was no sign of life since the last ping, though it would have been seen."""
+        """Whether there was no sign of life since `listen`, though it would have been seen."""
         if not self._is_silent or self._reading_paused:
             return False
         if self._stuck_at == _PINGED:
