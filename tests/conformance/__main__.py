@@ -37,7 +37,8 @@ def main(
     asyncio.run(_execute(runs, jobs))
     for loop in loops:
         mine = [run for run in runs if run.loop == loop]
-        click.echo(f"\n{ws} on {loop}, {mine[0].build}, Python {sys.version.split()[0]}\n{table(mine)}")
+        server = f"{ws} on {loop}, Python {sys.version.split()[0]}"
+        click.echo(f"\n{server}, {mine[0].build if ws == CLASS else 'to compare'}\n{table(mine)}")
     click.echo(f"\nThe suite's reports, with every byte of every case: {REPORTS}/*/index.html")
     if any(run.problems for run in runs):
         raise click.ClickException("not everything is as it should be: see above")

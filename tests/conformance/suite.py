@@ -166,7 +166,8 @@ async def _execute(run: Run) -> None:
         run.build = server.wait_for_line(r"The protocol runs (\w+)")[1]
         await _run_suite(run, started[1], folder)
         await asyncio.to_thread(server.terminate)
-        run.complaints += [line for line in server.stderr.splitlines() if not line.startswith("INFO:")]
+        (folder / "server.txt").write_text(server.output)
+        run.complaints += _first([line for line in server.stderr.splitlines() if not line.startswith("INFO:")])
     index = folder / "index.json"
     if not index.exists():
         run.complaints.append("the suite wrote no report")
@@ -176,6 +177,11 @@ async def _execute(run: Run) -> None:
         Case(name, result["behavior"], result["behaviorClose"], result["duration"] / 1000)
         for name, result in results.items()
     ]
+
+
+def _first(lines: list[str]) -> list[str]:
+    more = len(lines) - 10
+    return lines if more <= 0 else [*lines[:10], f"... and {more} lines more"]
 
 
 async def _run_suite(run: Run, address: str, folder: Path) -> None:
