@@ -11,7 +11,7 @@ import pytest
 
 from roomcast.errors import Disconnected
 from tests.protocol.wire import BINARY, frame
-from tests.server.peer import message_frame, opened, text_frame, turn
+from tests.server.peer import Frame, message_frame, opened, text_frame, turn
 from tests.server.serving import TIMEOUT, Calls
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ async def test_a_close_from_this_side_reads_past_what_was_paused(serve: Serve) -
 async def fill(call: Call, size: int = 100_000) -> asyncio.Future[None]:
     """Send until a send waits for the peer; give that send."""
     while True:
-        sending = asyncio.ensure_future(call.raw_send({"type": "websocket.send", "bytes": b"x" * size}))
+        sending: asyncio.Future[None] = asyncio.ensure_future(
+            call.raw_send({"type": "websocket.send", "bytes": b"x" * size})
+        )
         done, _ = await asyncio.wait([sending], timeout=0.05)
         if not done:
             return sending
@@ -144,7 +146,7 @@ async def test_several_sends_that_wait_all_go_on(serve: Serve) -> None:
             more = [asyncio.ensure_future(call.text(str(number))) for number in range(5)]
             await turn()
             assert not any(task.done() for task in more)
-            frames = []
+            frames: list[Frame] = []
             while len(frames) < 5:
                 one = await peer.frame()
                 assert one is not None

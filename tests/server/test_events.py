@@ -207,7 +207,7 @@ async def test_a_receive_that_is_cancelled_loses_no_message(serve: Serve) -> Non
                 for _ in range(number % 7):
                     await asyncio.sleep(0)
                 task.cancel()
-                (outcome,) = await asyncio.gather(task, return_exceptions=True)
+                outcome: Any = (await asyncio.gather(task, return_exceptions=True))[0]
                 if isinstance(outcome, asyncio.CancelledError):
                     outcome = await call.receive()
                 assert outcome == {"type": "websocket.receive", "text": str(number)}

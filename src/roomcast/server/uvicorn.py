@@ -149,3 +149,6 @@ def _upkeep(kind: type[WebSocketProtocol], config: Config, loop: asyncio.Abstrac
             ping_timeout=config.ws_ping_timeout,
         )
     return upkeep
+
+
+Settings.from_environment()  # so that a bad value stops the server where it starts, not at its first connection

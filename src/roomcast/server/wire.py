@@ -98,9 +98,12 @@ class Wire:
                 self._transport.pause_reading()
         if ended:
             self._end_when_answered()
-        elif self._ending is None and self._connection.has_replies():
-            if not self._outbox.offer(self._connection.data_to_send()):
-                self._too_slow()
+        elif (
+            self._ending is None
+            and self._connection.has_replies()
+            and not self._outbox.offer(self._connection.data_to_send())
+        ):
+            self._too_slow()
 
     def _receive_in_steps(self, data: bytes) -> None:
         """Read what may inflate only as far as the app takes it."""
