@@ -13,7 +13,7 @@ from tests.server.peer import Frame, Peer, close_frame, message_frame, opened, t
 from tests.server.serving import Calls
 
 if TYPE_CHECKING:
-    from tests.server.serving import Serve
+    from tests.server.serving import Log, Serve
 
 
 class Spy:
@@ -24,8 +24,11 @@ class Spy:
         self.writes: list[bytes] = []
         self.pauses = 0
         self.resumes = 0
+        self.broken = False
 
     def write(self, data: bytes) -> None:
+        if self.broken:
+            raise RuntimeError("the transport's own")
         self.writes.append(data)
         self._transport.write(data)
 
@@ -158,3 +161,17 @@ async def test_reading_pauses_once_at_the_bound_and_resumes_once_below_half_of_i
             assert (spy.pauses, spy.resumes) == (1, 0)
             await call.receive()
             assert (spy.pauses, spy.resumes) == (1, 1)
+
+
+async def test_a_transport_that_cannot_be_written_to_harms_no_other(serve: Serve, log: Log) -> None:
+    async with serve(Calls(), ws=Spied) as server:
+        broken, broken_call = await opened(server)
+        peer, call = await opened(server)
+        async with broken, peer:
+            broken_call.outlet.spy.broken = True
+            for one in (broken_call, call):
+                await one.raw_send({"type": "websocket.send", "text": "x"})
+            assert await peer.frame() == text_frame("x")
+            assert await broken_call.disconnected() == (1006, "")
+            (complaint,) = log.complaints()
+            assert "the transport's own" in complaint

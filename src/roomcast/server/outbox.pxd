@@ -26,4 +26,5 @@ cdef class Outbox:
     cpdef bint is_full(self)
     @cython.locals(frames=list)
     cpdef flush(self)
+    cpdef abort(self)
     cpdef clear(self)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     import asyncio
+
+logger = logging.getLogger("roomcast.server")
 
 FLUSH_AT = 64 * 1024
 """How many bytes the app's own sends collect in a tick before they are written ahead of its end."""
@@ -36,7 +39,11 @@ class Flusher:
         dirty = self._dirty
         self._dirty = []
         for outbox in dirty:
-            outbox.flush()
+            try:
+                outbox.flush()
+            except Exception:  # the others are to be written all the same
+                logger.exception("a connection cannot be written to: it counts as lost")
+                outbox.abort()
 
 
 _flushers: WeakKeyDictionary[asyncio.AbstractEventLoop, Flusher] = WeakKeyDictionary()
@@ -109,6 +116,10 @@ class Outbox:
             self._transport.write(frames[0])
         else:
             self._transport.write(b"".join(frames))
+
+    def abort(self) -> None:
+        """Give the connection up."""
+        self._transport.abort()
 
     def clear(self) -> None:
         """Drop what waits here. What the transport has already, it keeps: a frame cannot be cut."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.protocol.wire import BINARY
+from tests.protocol.wire import BINARY, CLOSE, frame
 from tests.server.frameworks import apps
-from tests.server.peer import Frame, Peer, close_frame, text_frame
+from tests.server.peer import Frame, Peer, close_frame, message_frame, text_frame
 
 if TYPE_CHECKING:
     from tests.server.serving import Log, Serve
@@ -44,6 +44,16 @@ async def test_text_and_binary_messages_come_back(serve: Serve, app: Any) -> Non
             assert await peer.frame() == Frame(BINARY, data)
         await peer.close(1001)
         assert await peer.frames() == [close_frame(1001)]
+        await server.idle()
+
+
+@pytest.mark.parametrize("framework", [name for name in DENIAL if name != "quart"], indirect=True)
+async def test_what_came_with_the_close_is_answered_before_it(serve: Serve, app: Any) -> None:
+    """Not in Quart: a task of its own receives there, and ends the handler at the disconnect."""
+    async with serve(app) as server, await Peer.ask(server.address, "/echo") as peer:
+        await peer.opened()
+        await peer.write(b"".join(message_frame(str(number)) for number in range(5)) + frame(CLOSE, b"\x03\xe9"))
+        assert await peer.frames() == [*(text_frame(str(number)) for number in range(5)), close_frame(1001)]
         await server.idle()
 
 
