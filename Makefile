@@ -1,6 +1,9 @@
 # make run     the chat, on http://127.0.0.1:8000
 # make test    every test
 # make check   lint, formatting, types, who may import whom
+# make conformance  the Autobahn test suite, all of it: see docs/conformance.md
+# make bench   what a server costs, beside others, for about 15 minutes: ARGS=--quick for 2, ARGS=--help
+# make fuzz    what reads from the network, on random input, for SECONDS
 # Another Python: make test PYTHON=python3.13 VENV=.venvs/3.13
 
 PYTHON ?= $(shell scripts/find-python)
@@ -8,13 +11,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test check format clean
+SECONDS ?= 180
+
+.PHONY: run test check conformance fuzz format clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/roomcast serve $(ARGS)
 
 test: $(VENV)/test.stamp
 	@scripts/system-packages
+	@scripts/install-autobahn $(BIN)/python || test "$${CI:-}" != true
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/check.stamp
@@ -22,6 +28,22 @@ check: $(VENV)/check.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+conformance: $(VENV)/test.stamp
+	@scripts/install-autobahn $(BIN)/python
+	$(BIN)/python -m tests.conformance $(ARGS)
+
+# Installs the servers into environments of their own.
+bench:
+	@test -n "$(PYTHON)"
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+# On a copy of the sources without what was compiled, which tells the fuzzer nothing of the paths it took.
+fuzz: $(VENV)/fuzz.stamp
+	rm -rf build/fuzz/src && mkdir -p build/fuzz/corpus && cp -r src build/fuzz/
+	find build/fuzz/src -name '*.so' -delete
+	PYTHONPATH=build/fuzz/src $(BIN)/python fuzz/protocol.py build/fuzz/corpus \
+		-max_total_time=$(SECONDS) -max_len=600 -artifact_prefix=build/fuzz/ $(ARGS)
 
 format: $(VENV)/check.stamp
 	$(BIN)/ruff check --fix
@@ -34,12 +56,17 @@ $(BIN)/python:
 	@test -n "$(PYTHON)"
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
+# What is compiled hides its source from Python, so a changed source is compiled again.
+$(VENV)/run.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomcast/*/*.py src/roomcast/*/*.pxd) | $(BIN)/python
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
 	$(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/fuzz.stamp: | $(BIN)/python
+	$(PIP_INSTALL) atheris
 	@touch $@
 
 $(VENV)/check.stamp: $(VENV)/test.stamp

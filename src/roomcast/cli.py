@@ -20,6 +20,7 @@ import click
 from uvicorn.config import LOG_LEVELS
 
 from roomcast.errors import ConfigurationError, UnknownBroker
+from roomcast.protocol import compiled
 from roomcast.rooms.brokers import SCHEMES, check_broker_url, serves_many_processes
 from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
@@ -65,7 +66,8 @@ def main(ctx: click.Context, *, wants_version: bool) -> None:
     """Real-time WebSockets for ASGI: rooms, presence, history, and a chat that runs with one command."""
     if wants_version:
         python = f"{platform.python_implementation()} {platform.python_version()}"
-        click.echo(f"roomcast {version('roomcast')} ({python}, uvicorn {version('uvicorn')})")
+        kind = "compiled" if compiled() else "interpreted"
+        click.echo(f"roomcast {version('roomcast')}, {kind} ({python}, uvicorn {version('uvicorn')})")
         ctx.exit()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -5,12 +5,22 @@ RoomcastError
 ├── WebSocketError              one connection, through roomcast.WebSocket
 │   ├── Disconnected            (OSError)       the connection is over; carries code and reason
 │   ├── OutOfOrder              (RuntimeError)  a call that does not fit the connection's state
+│   ├── InvalidEvent            (RuntimeError)  an ASGI event that the app may not send, or not now
 │   ├── InvalidHandshake        (ValueError)    an answer to the handshake that cannot be given
 │   ├── UnexpectedMessage       (TypeError)     binary where text was asked for, or text for binary
 │   ├── InvalidJSON             (ValueError)    the peer's text is not JSON
 │   ├── UnsupportedData         (TypeError)     a value that no frame can carry was to be sent
 │   ├── InvalidClose            (ValueError)    a close code or reason that RFC 6455 does not allow
-│   └── ReceiveTimeout          (TimeoutError)  nothing came before the deadline
+│   ├── ReceiveTimeout          (TimeoutError)  nothing came before the deadline
+│   ├── ProtocolError           (ValueError)    the peer broke RFC 6455 or 7692; carries close code and place
+│   │   ├── InvalidFrame                        1002: a frame that may not be, or may not be here
+│   │   ├── InvalidText                         1007: text that is not UTF-8
+│   │   ├── MessageTooBig                       1009: a message over the size limit
+│   │   └── TooManyFrames                       1008: too many fragments, or too many control frames
+│   └── HandshakeError                          the opening handshake
+│       ├── InvalidHeader       (ValueError)    a header that HTTP does not allow, or that is not the caller's
+│       ├── InvalidSubprotocol  (ValueError)    a subprotocol that the client did not offer
+│       └── HandshakeFailed     (ConnectionError) the server's response does not open a WebSocket
 ├── RoomsError                  rooms and their brokers
 │   ├── RoomsClosed             (RuntimeError)  the rooms are not open: not entered yet, or left already
 │   ├── InvalidRoomName         (ValueError)    a room name that is no name
@@ -59,6 +69,10 @@ class Disconnected(WebSocketError, OSError):
 
 class OutOfOrder(WebSocketError, RuntimeError):
     """A call that does not fit the connection's state, such as `send` before `accept`."""
+
+
+class InvalidEvent(WebSocketError, RuntimeError):
+    """An ASGI event that the app may not send at all, or not in this state of the connection."""
 
 
 class InvalidHandshake(WebSocketError, ValueError):
@@ -123,6 +137,80 @@ class ReceiveTimeout(WebSocketError, TimeoutError):
 
     def __reduce__(self) -> tuple[type[ReceiveTimeout], tuple[float]]:
         return type(self), (self.seconds,)
+
+
+class ProtocolError(WebSocketError, ValueError):
+    """The peer sent what RFC 6455 or RFC 7692 does not allow, or more than this endpoint takes.
+
+    It is not raised into the transport: the connection reports it as its last event, and has the close frame
+    with `code` and `reason` ready.
+
+    Attributes:
+        code: the close code that answers it.
+        reason: what was wrong and what would have been right, at most 123 bytes of UTF-8.
+        position: where the frame at fault starts, in bytes since the end of the opening handshake.
+    """
+
+    code: int = 1002
+
+    def __init__(self, reason: str, position: int = 0) -> None:
+        self.reason = reason
+        self.position = position
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"{self.reason} (close code {self.code}, in the frame at byte {self.position})"
+
+    def __reduce__(self) -> tuple[type[ProtocolError], tuple[str, int]]:
+        return type(self), (self.reason, self.position)
+
+
+class InvalidFrame(ProtocolError):
+    """A frame that may not be, or may not be here (RFC 6455, section 5; RFC 7692, section 6)."""
+
+    code = 1002
+
+
+class InvalidText(ProtocolError):
+    """A text message, or a close reason, that is not UTF-8 (RFC 6455, section 8.1)."""
+
+    code = 1007
+
+
+class MessageTooBig(ProtocolError):
+    """A message over the size limit: as its header announced it, or as it inflated."""
+
+    code = 1009
+
+
+class TooManyFrames(ProtocolError):
+    """More fragments in a message, or more control frames a second, than this endpoint takes."""
+
+    code = 1008
+
+
+class HandshakeError(WebSocketError):
+    """Something about the opening handshake (RFC 6455, section 4)."""
+
+
+class InvalidHeader(HandshakeError, ValueError):
+    """A header that no HTTP message may carry, or that the handshake itself writes."""
+
+
+class InvalidSubprotocol(HandshakeError, ValueError):
+    """The chosen subprotocol is none of those that the client offered (RFC 6455, section 4.2.2)."""
+
+
+class HandshakeFailed(HandshakeError, ConnectionError):
+    """The server's response does not open a WebSocket (RFC 6455, section 4.1).
+
+    Attributes:
+        status: the HTTP status of the response, None where the response could not be read as one.
+    """
+
+    def __init__(self, problem: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(problem)
 
 
 class RoomsError(RoomcastError):

@@ -328,7 +328,7 @@ class LiveServer:
         defaults = {
             "log_level": "warning",
             "lifespan": "on",
-            "ws": "websockets-sansio",
+            "ws": "roomcast.server.uvicorn:WebSocketProtocol",
             "timeout_graceful_shutdown": int(TIMEOUT),
         }
         self._server = _Server(uvicorn.Config(app, **{**defaults, **settings}))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected
-from roomcast.rooms.outlet import CLOSE_TIMEOUT, AsgiOutlet
+from roomcast.rooms.outlet import CLOSE_TIMEOUT, AsgiOutlet, Outlet
 from roomcast.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Connection:
 
     def __init__(self, ws: WebSocket, *, bound: int, on_close: Callable[[Connection], None]) -> None:
         self.ws = ws
-        self.outlet = AsgiOutlet(ws.asgi[2], bound=bound)
+        self.outlet = outlet_of(ws, bound)
         self.bound = bound
         self.stays: dict[str, Stay] = {}
         self.joins = 0
@@ -95,6 +95,16 @@ class Connection:
         for wait in self._waits:
             wait.reschedule(now)
         self._waits.clear()
+
+
+def outlet_of(ws: WebSocket, bound: int) -> Outlet:
+    """Give the server's own outlet where it offers one in the scope, or else one on the plain ASGI `send`."""
+    offered = ws.scope.get("extensions", {}).get("roomcast.outlet")
+    if offered is None:
+        return AsgiOutlet(ws.asgi[2], bound=bound)
+    outlet: Outlet = offered["outlet"]
+    outlet.bound = bound
+    return outlet
 
 
 def as_websocket(ws: Any) -> WebSocket:  # noqa: ANN401 - any framework's

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from roomcast.serving.announcement import Announcement
     from roomcast.serving.apps import AppReference
 
-WEBSOCKETS = "websockets-sansio"
-"""The WebSocket protocol that uvicorn loads: one of its own names, or module:class."""
+WEBSOCKETS = "roomcast.server.uvicorn:WebSocketProtocol"
+"""The WebSocket protocol that uvicorn loads."""
 
 LOOP = "asyncio" if sys.platform == "win32" else "uvloop"
 """The event loop: there is no uvloop for Windows."""

@@ -1,0 +1,194 @@
+// The floor: an echo in C, with epoll and nothing else. What it costs, any server on this kernel costs.
+//
+//     floor PORT
+//
+// It reads a message to its end, unmasks it where it lies, and sends it back with one call. It checks nothing: no
+// header of the request, no UTF-8, no order of frames; and it answers every handshake as if its key were the sample
+// of RFC 6455, section 1.3, which is what the load sends.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096, MAX_EVENTS = 256, MAX_HEADER = 14, MASK = 4, READ_SIZE = 1 << 18 };
+
+static const char RESPONSE[] = "HTTP/1.1 101 Switching Protocols\r\n"
+                               "Upgrade: websocket\r\n"
+                               "Connection: Upgrade\r\n"
+                               "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+// What has come of a message and is not complete, or what did not fit the socket: a client here waits for the
+// answer before it sends the next message, so it is never both.
+typedef struct {
+    int fd;
+    int is_open;
+    uint8_t *kept;
+    size_t size, capacity, sent;
+} Connection;
+
+static int epoll;
+
+static void watch(Connection *connection, int operation, uint32_t events) {
+    struct epoll_event event = {.events = events, .data.ptr = connection};
+    epoll_ctl(epoll, operation, connection->fd, &event);
+}
+
+static void keep(Connection *connection, const uint8_t *bytes, size_t size, size_t capacity) {
+    if (capacity < size) capacity = size;
+    connection->kept = malloc(capacity);
+    memcpy(connection->kept, bytes, size);
+    connection->size = size;
+    connection->capacity = capacity;
+    connection->sent = 0;
+}
+
+static void drop_kept(Connection *connection) {
+    free(connection->kept);
+    connection->kept = NULL;
+    connection->size = connection->capacity = 0;
+}
+
+static void lose(Connection *connection) {
+    close(connection->fd);
+    free(connection->kept);
+    free(connection);
+}
+
+static void take_connection(int listener) {
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK), one = 1;
+    if (fd < 0) return;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    Connection *connection = calloc(1, sizeof *connection);
+    connection->fd = fd;
+    watch(connection, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+static void unmask(uint8_t *payload, size_t size, const uint8_t *mask) {
+    uint64_t wide, word;
+    memcpy(&wide, mask, MASK);
+    wide |= wide << 32;
+    size_t at = 0;
+    for (; at + sizeof word <= size; at += sizeof word) {
+        memcpy(&word, payload + at, sizeof word);
+        word ^= wide;
+        memcpy(payload + at, &word, sizeof word);
+    }
+    for (; at < size; at++) payload[at] ^= mask[at & 3];
+}
+
+// How long the frame at `bytes` is, header included, as far as its first bytes tell: 0 if they do not.
+static size_t frame_size(const uint8_t *bytes, size_t size, size_t *header) {
+    if (size < 2) return 0;
+    uint8_t length = bytes[1] & 127;
+    size_t length_size = length == 126 ? 2 : length == 127 ? 8 : 0;
+    if (size < 2 + length_size) return 0;
+    uint64_t payload = length_size ? 0 : length;
+    for (size_t i = 0; i < length_size; i++) payload = payload << 8 | bytes[2 + i];
+    *header = 2 + length_size;
+    return *header + MASK + payload;
+}
+
+// The answer has the same header without the mask: it fits in front of the payload where the mask was.
+static void answer(Connection *connection, uint8_t *frame, size_t size, size_t header) {
+    unmask(frame + header + MASK, size - header - MASK, frame + header);
+    uint8_t *start = frame + MASK;
+    memmove(start, frame, header);
+    start[1] &= 127;
+    size -= MASK;
+    ssize_t sent = send(connection->fd, start, size, MSG_NOSIGNAL);
+    if (sent < 0) sent = 0;
+    if ((size_t)sent < size) {
+        uint8_t *before = connection->kept;
+        keep(connection, start + sent, size - (size_t)sent, 0);
+        free(before);
+        watch(connection, EPOLL_CTL_MOD, EPOLLOUT);
+    } else if (connection->kept) {
+        drop_kept(connection);
+    }
+}
+
+static void answer_rest(Connection *connection) {
+    ssize_t sent = send(connection->fd, connection->kept + connection->sent, connection->size - connection->sent,
+                        MSG_NOSIGNAL);
+    if (sent > 0) connection->sent += (size_t)sent;
+    if (connection->sent < connection->size) return;
+    drop_kept(connection);
+    watch(connection, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static void receive_request(Connection *connection, const uint8_t *bytes, size_t size) {
+    if (!memmem(bytes, size, "\r\n\r\n", 4)) return; // the load sends it in one piece
+    connection->is_open = 1;
+    send(connection->fd, RESPONSE, sizeof RESPONSE - 1, MSG_NOSIGNAL);
+}
+
+static void receive(Connection *connection) {
+    static uint8_t buffer[READ_SIZE];
+    size_t header = 0, frame;
+    uint8_t *into = connection->kept ? connection->kept + connection->size : buffer;
+    size_t room = connection->kept ? connection->capacity - connection->size : sizeof buffer;
+    ssize_t received = recv(connection->fd, into, room, 0);
+    if (received < 0 && errno == EAGAIN) return;
+    if (received <= 0) {
+        lose(connection);
+        return;
+    }
+    size_t size = (size_t)received;
+    if (!connection->is_open) {
+        receive_request(connection, buffer, size);
+        return;
+    }
+    if (connection->kept) {
+        connection->size += size;
+        frame = frame_size(connection->kept, connection->size, &header);
+        if (frame && connection->size >= frame)
+            answer(connection, connection->kept, frame, header);
+        else if (frame > connection->capacity)
+            connection->kept = realloc(connection->kept, connection->capacity = frame);
+        return;
+    }
+    uint8_t *bytes = buffer;
+    while (size && (frame = frame_size(bytes, size, &header)) && frame <= size) {
+        answer(connection, bytes, frame, header);
+        bytes += frame;
+        size -= frame;
+    }
+    if (size) {
+        frame = frame_size(bytes, size, &header);
+        keep(connection, bytes, size, frame ? frame : MAX_HEADER);
+    }
+}
+
+int main(int argument_count, char **arguments) {
+    if (argument_count != 2) return 2;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arguments[1]))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, BACKLOG)) {
+        perror("listen");
+        return 1;
+    }
+    epoll = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL}, events[MAX_EVENTS];
+    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+    for (;;) {
+        int count = epoll_wait(epoll, events, MAX_EVENTS, -1);
+        for (int i = 0; i < count; i++) {
+            Connection *connection = events[i].data.ptr;
+            if (!connection)
+                take_connection(listener);
+            else if (events[i].events & EPOLLOUT)
+                answer_rest(connection);
+            else
+                receive(connection);
+        }
+    }
+}

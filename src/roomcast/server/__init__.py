@@ -1,0 +1,1 @@
+"""The WebSocket protocol on a transport, speaking ASGI."""

@@ -1,0 +1,58 @@
+"""Upkeep: what all connections of one server share on an event loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomcast.server.keepalive import Deadlines, Keepalive, Timer
+from roomcast.server.outbox import flusher_of
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from roomcast.server.session import Session
+    from roomcast.server.settings import Settings
+    from roomcast.server.wire import Wire
+
+ANSWER_TIMEOUT = 1.0
+"""How many seconds the answer to a close, or an error, waits for the app to answer what came before."""
+
+
+class Upkeep:
+    """Writes, pings and deadlines of a server's connections.
+
+    Args:
+        loop: the event loop.
+        settings: the limits and deadlines.
+        ping_interval: how many seconds lie between two pings; None for no pings.
+        ping_timeout: how many seconds a peer may be silent after a ping; None for any length.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        *,
+        ping_interval: float | None,
+        ping_timeout: float | None,
+    ) -> None:
+        self.loop = loop
+        self.settings = settings
+        self.timer = Timer(loop)
+        self.flusher = flusher_of(loop)
+        self.keepalive = Keepalive(self.timer, ping_interval, ping_timeout)
+        self.openings = Deadlines["Session"](self.timer, settings.handshake_timeout, _opening_is_late)
+        self.answers = Deadlines["Session"](self.timer, ANSWER_TIMEOUT, _answer_is_late)
+        self.closings = Deadlines["Wire"](self.timer, settings.close_timeout, _closing_is_late)
+
+
+def _opening_is_late(session: Session) -> None:
+    session.opening_is_late()
+
+
+def _answer_is_late(session: Session) -> None:
+    session.answer_is_late()
+
+
+def _closing_is_late(wire: Wire) -> None:
+    wire.closing_is_late()

@@ -1,0 +1,154 @@
+"""The class that uvicorn loads: `uvicorn app:app --ws roomcast.server.uvicorn:WebSocketProtocol`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, unquote_to_bytes
+
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+
+from roomcast.protocol.handshake import Refusal, ServerHandshake, read_request
+from roomcast.server.session import Session
+from roomcast.server.settings import Settings
+from roomcast.server.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from roomcast.protocol.negotiation import DeflateAgreement
+
+logger = logging.getLogger("uvicorn.error")
+
+# What an absolute target has before its path (RFC 9112, section 3.2.2).
+_ORIGIN = re.compile(rb"^[A-Za-z]+://[^/?]*")
+
+
+class WebSocketProtocol(Session):
+    """One connection that uvicorn has found to ask for a WebSocket.
+
+    uvicorn constructs it, calls `connection_made` and hands the request, rebuilt, to `data_received`; from then
+    on the transport does. To change the settings, set them in the environment, or subclass it:
+
+    ```python
+    class Strict(WebSocketProtocol):
+        settings = Settings(handshake_timeout=2)
+    ```
+
+    Args:
+        config: uvicorn's configuration.
+        server_state: what uvicorn's connections share.
+        app_state: what the lifespan left; each scope gets a copy.
+    """
+
+    __slots__ = ("_app", "_app_state", "_config", "_scope", "_server_state")
+
+    settings: ClassVar[Settings | None] = None
+    """The limits and deadlines; None takes them from the environment."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        super().__init__(_upkeep(type(self), config, _loop or asyncio.get_running_loop()), config.ws_max_size)
+        self._config = config
+        self._server_state = server_state
+        self._app_state = app_state
+        self._scope: dict[str, Any] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport from uvicorn's HTTP class."""
+        self._server_state.connections.add(self)  # type: ignore[arg-type]
+        super().connection_made(transport)
+
+    def gone(self) -> None:
+        """Be no connection of uvicorn's any more."""
+        self._server_state.connections.discard(self)
+
+    def requested(self, data: bytes, transport: asyncio.Transport) -> None:
+        """Take the request from uvicorn's HTTP class, which has parsed it and written it again."""
+        head, _, _ = data.partition(b"\r\n\r\n")
+        request, *lines = head.split(b"\r\n")
+        method, target, version = request.split(b" ", 2)
+        headers = []
+        for line in lines:
+            name, _, value = line.partition(b":")
+            headers.append((name.lower(), value.strip(b" \t")))
+        answer = read_request(method.decode("latin-1"), target, version.decode("latin-1")[5:], headers)
+        self._scope = self._make_scope(transport, target, headers)
+        if isinstance(answer, Refusal):
+            self.answered(answer.status)
+            self.refuse(answer)
+            return
+        self._scope["subprotocols"] = list(answer.subprotocols)
+        tasks = self._server_state.tasks
+        task = self.ask(answer, self._config.loaded_app, self._scope)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def answered(self, status: int) -> None:
+        """Write the access log's line."""
+        if logger.isEnabledFor(logging.INFO):
+            scope = self._scope
+            client = ":".join(map(str, scope["client"] or ()))
+            path = quote(scope["path"])
+            query = scope["query_string"].decode("latin-1")
+            outcome = "[accepted]" if status == 101 else str(status)
+            logger.info('%s - "WebSocket %s" %s', client, f"{path}?{query}" if query else path, outcome)
+        self._scope = {}
+
+    def response_headers(self) -> list[tuple[bytes, bytes]]:
+        """Give uvicorn's headers, such as Server and Date."""
+        return self._server_state.default_headers
+
+    def agree_on_deflate(self, handshake: ServerHandshake) -> DeflateAgreement | None:
+        """Agree on compression, unless uvicorn is told not to."""
+        return super().agree_on_deflate(handshake) if self._config.ws_per_message_deflate else None
+
+    def _make_scope(
+        self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> dict[str, Any]:
+        raw_path, _, query_string = _ORIGIN.sub(b"", target).partition(b"?")
+        raw_path = raw_path or b"/"
+        root_path = self._config.root_path
+        return {
+            "type": "websocket",
+            "asgi": {"version": self._config.asgi_version, "spec_version": "2.5"},
+            "http_version": "1.1",
+            "scheme": "wss" if is_ssl(transport) else "ws",
+            "server": get_local_addr(transport),
+            "client": get_remote_addr(transport),
+            "root_path": root_path,
+            "path": root_path + unquote_to_bytes(raw_path).decode(errors="replace"),
+            "raw_path": root_path.encode() + raw_path,
+            "query_string": query_string,
+            "headers": headers,
+            "subprotocols": [],
+            "state": self._app_state.copy(),
+            "extensions": {"websocket.http.response": {}, "roomcast.outlet": {"outlet": self}},
+        }
+
+
+def _upkeep(kind: type[WebSocketProtocol], config: Config, loop: asyncio.AbstractEventLoop) -> Upkeep:
+    """Give what the connections of one server share, made for the first of them."""
+    shared: dict[Any, Upkeep] = config.__dict__.setdefault("_roomcast_upkeep", {})
+    upkeep = shared.get((kind, loop))
+    if upkeep is None:
+        upkeep = shared[kind, loop] = Upkeep(
+            loop,
+            kind.settings or Settings.from_environment(),
+            ping_interval=config.ws_ping_interval,
+            ping_timeout=config.ws_ping_timeout,
+        )
+    return upkeep
+
+
+Settings.from_environment()  # so that a bad value stops the server where it starts, not at its first connection

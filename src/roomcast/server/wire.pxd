@@ -1,0 +1,35 @@
+cimport cython
+
+from roomcast.protocol.connection cimport Connection
+from roomcast.server.inbox cimport Inbox
+from roomcast.server.outbox cimport Outbox
+from roomcast.server.waiters cimport Waiters
+
+cdef Py_ssize_t STEP
+cdef Py_ssize_t _PINGED
+
+cdef class Wire:
+    cdef object _upkeep
+    cdef object _transport
+    cdef Outbox _outbox
+    cdef Connection _connection
+    cdef bint _is_open
+    cdef Inbox _inbox
+    cdef bytes _unread
+    cdef bint _may_be_deflated
+    cdef object _ending
+    cdef Waiters _senders
+    cdef bint _reading_paused
+    cdef bint _is_lost
+    cdef bint _is_silent
+    cdef Py_ssize_t _stuck_at
+    cdef bint _peer_has_shut
+
+    cdef _receive_early(self, bytes data)
+    cdef _receive(self, bytes data)
+    cdef _receive_in_steps(self, bytes data)
+    cdef _resume_reading(self)
+    cdef _end_when_answered(self)
+    cdef _too_slow(self)
+    cdef _half_close(self)
+    cdef _write_all(self)

@@ -1,0 +1,211 @@
+"""Wire: a connection's transport and its protocol.
+
+What comes is read into the inbox, as fast as the app takes it; what goes waits in the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from roomcast.errors import ProtocolError
+from roomcast.protocol.events import Close
+from roomcast.server.inbox import Inbox
+from roomcast.server.outbox import Outbox
+from roomcast.server.waiters import Waiters
+
+if TYPE_CHECKING:
+    from roomcast.protocol.connection import Connection
+    from roomcast.server.upkeep import Upkeep
+
+STEP = 4 * 1024
+"""How many bytes are read at once of what may be deflated: it may be a thousand times as long, inflated."""
+_PINGED = -1
+
+
+class Wire:
+    """The transport's side of one connection.
+
+    Args:
+        upkeep: what it shares with the server's other connections.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_ending",
+        "_inbox",
+        "_is_lost",
+        "_is_open",
+        "_is_silent",
+        "_may_be_deflated",
+        "_outbox",
+        "_peer_has_shut",
+        "_reading_paused",
+        "_senders",
+        "_stuck_at",
+        "_transport",
+        "_unread",
+        "_upkeep",
+    )
+
+    def __init__(self, upkeep: Upkeep) -> None:
+        self._upkeep = upkeep
+        self._transport: Any = None
+        self._outbox: Outbox = None  # type: ignore[assignment]
+        self._connection: Connection = None  # type: ignore[assignment]
+        self._is_open = False
+        self._inbox = Inbox(upkeep.loop, upkeep.settings.inbound_bytes)
+        self._unread = b""
+        self._reading_paused = False
+        self._may_be_deflated = False
+        self._ending: Close | ProtocolError | None = None
+        self._senders = Waiters(upkeep.loop)
+        self._is_lost = False
+        self._is_silent = False
+        self._stuck_at = _PINGED
+        self._peer_has_shut = False
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
+        """Take the transport."""
+        self._transport = transport
+        self._outbox = Outbox(transport, self._upkeep.flusher, self._upkeep.settings.outbound_bytes)
+
+    # What comes.
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came from the peer."""
+        self._is_silent = False
+        if self._connection is None:
+            self._receive_early(data)
+        elif self._may_be_deflated and (len(data) > STEP or self._reading_paused):
+            self._receive_in_steps(data)
+        else:
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        ended = False
+        for event in self._connection.receive_data(data):
+            if isinstance(event, (str, bytes)):
+                if self._is_open:
+                    self._inbox.put(event)
+            elif isinstance(event, (Close, ProtocolError)):
+                self._ending = event
+                ended = True
+        if self._is_open and not self._inbox.is_empty():
+            self._inbox.wake()
+            if self._inbox.is_full() and not self._reading_paused:
+                self._reading_paused = True
+                self._transport.pause_reading()
+        if ended:
+            self._end_when_answered()
+        elif (
+            self._ending is None
+            and self._connection.has_replies()
+            and not self._outbox.offer(self._connection.data_to_send())
+        ):
+            self._too_slow()
+
+    def _receive_in_steps(self, data: bytes) -> None:
+        """Read what may inflate only as far as the app takes it."""
+        if self._unread:
+            data = self._unread + data
+            self._unread = b""
+        for start in range(0, len(data), STEP):
+            if self._reading_paused:
+                self._unread = data[start:]
+                return
+            self._receive(data[start : start + STEP])
+
+    def _resume_reading(self) -> None:
+        self._reading_paused = False
+        self._is_silent = False  # what it sent meanwhile is not read yet
+        if self._unread:
+            self._receive_in_steps(b"")
+        if not self._reading_paused:
+            self._transport.resume_reading()
+
+    def _receive_early(self, data: bytes) -> None:
+        """Take what comes before the connection is open."""
+
+    def _end_when_answered(self) -> None:
+        """Answer the peer's close, or its error, once the app has answered what came before it."""
+
+    def _too_slow(self) -> None:
+        """Close the connection: the peer does not read what it asked for."""
+
+    # What goes.
+
+    def pause_writing(self) -> None:
+        """Note that the peer does not keep up."""
+        self._outbox.paused = True
+
+    def resume_writing(self) -> None:
+        """Note that the peer keeps up again."""
+        self._outbox.paused = False
+        self._outbox.flush()
+        if not self._outbox.paused:
+            self._senders.wake()
+
+    def write(self, data: bytes) -> None:
+        """Write what is not a message."""
+        self._outbox.put(data)
+
+    async def drained(self) -> bool:
+        """Wait until the peer keeps up, or the connection is over: False where neither came in time."""
+        self._outbox.flush()
+        if not self._outbox.paused:
+            return True
+        try:
+            async with asyncio.timeout(self._upkeep.settings.send_timeout):
+                await self._senders.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # The keepalive's side.
+
+    def ping(self) -> None:
+        """Send a ping, unless the peer reads too slowly to get it in time."""
+        if not self._outbox.paused:
+            self._outbox.put(self._connection.send_ping())
+
+    def listen(self) -> None:
+        """Count the peer as silent until something comes from it, or goes to it where much waits already."""
+        self._is_silent = True
+        self._stuck_at = self._transport.get_write_buffer_size() if self._outbox.paused else _PINGED
+
+    def is_silent(self) -> bool:
+        """Whether there was no sign of life since `listen`, though it would have been seen."""
+        if not self._is_silent or self._reading_paused:
+            return False
+        if self._stuck_at == _PINGED:
+            return True
+        return self._outbox.paused and self._transport.get_write_buffer_size() >= self._stuck_at
+
+    # The end.
+
+    def closing_is_late(self) -> None:
+        """The peer did not end the connection in time."""
+        self._transport.abort()
+
+    def close_transport(self) -> None:
+        """Have what waits written, and the socket closed: at the deadline at the latest."""
+        self._write_all()
+        self._transport.close()
+
+    def _half_close(self) -> None:
+        """Have what waits written, and close this side only, where that can be.
+
+        The peer may be sending still. When a socket with unread data is closed, the kernel resets the connection,
+        and what the peer has not read yet is lost: the close frame, too.
+        """
+        self._write_all()
+        if self._transport.can_write_eof() and not self._peer_has_shut:
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _write_all(self) -> None:
+        self._upkeep.closings.add(self)
+        self._outbox.paused = False  # nothing of it may be dropped any more: all of it is the transport's now
+        self._outbox.flush()

@@ -1,0 +1,26 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roomcast.protocol.masking import mask
+
+
+@given(
+    st.binary(max_size=300), st.binary(min_size=4, max_size=4), st.binary(max_size=9), st.binary(max_size=5)
+)
+def test_every_byte_is_xored_with_its_byte_of_the_key(
+    payload: bytes, key: bytes, before: bytes, after: bytes
+) -> None:
+    start = len(before) + 4
+    masked = mask(before + key + payload + after, start, start + len(payload))
+    assert masked == bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+
+
+def test_the_bytes_that_the_interpreter_shares_stay_as_they_are() -> None:
+    assert mask(b"\x01\x02\x03\x04a", 4, 5) == b"`"
+    assert mask(b"\x01\x02\x03\x04", 4, 4) == b""
+    assert b"xay"[1:2] == bytes((97,))
+
+
+def test_the_example_of_rfc_6455_section_5_7_is_unmasked() -> None:
+    frame = bytes.fromhex("818537fa213d7f9f4d5158")
+    assert mask(frame, 6, 11) == b"Hello"
