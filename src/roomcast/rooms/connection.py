@@ -27,7 +27,9 @@ class Connection:
 
     def __init__(self, ws: WebSocket, *, bound: int, on_close: Callable[[Connection], None]) -> None:
         self.ws = ws
-        self.outlet = outlet_of(ws, bound)
+        offered = ws.scope.get("extensions", {}).get("roomcast.outlet")
+        self.outlet: Outlet = AsgiOutlet(ws.asgi[2]) if offered is None else offered["outlet"]
+        self.outlet.bound = bound
         self.bound = bound
         self.stays: dict[str, Stay] = {}
         self.joins = 0
@@ -37,7 +39,8 @@ class Connection:
         self._waits: set[asyncio.Timeout] = set()
         self._patience: asyncio.TimerHandle | None = None
         self._ended: Disconnected | None = None
-        self.outlet.on_close(self._closed)
+        # A server with an outlet of its own also ends the handler's receive by itself, behind all that has come.
+        self.outlet.on_close(self._closed if offered is None else lambda *_: on_close(self))
 
     async def accept(self, subprotocol: str | None) -> None:
         """Accept the connection, if it was not yet."""
@@ -95,16 +98,6 @@ class Connection:
         for wait in self._waits:
             wait.reschedule(now)
         self._waits.clear()
-
-
-def outlet_of(ws: WebSocket, bound: int) -> Outlet:
-    """Give the server's own outlet where it offers one in the scope, or else one on the plain ASGI `send`."""
-    offered = ws.scope.get("extensions", {}).get("roomcast.outlet")
-    if offered is None:
-        return AsgiOutlet(ws.asgi[2], bound=bound)
-    outlet: Outlet = offered["outlet"]
-    outlet.bound = bound
-    return outlet
 
 
 def as_websocket(ws: Any) -> WebSocket:  # noqa: ANN401 - any framework's

@@ -28,7 +28,13 @@ CLOSE_TIMEOUT = 5.0
 
 
 class Outlet(Protocol):
-    """One connection's way out."""
+    """One connection's way out.
+
+    Attributes:
+        bound: how many bytes of messages may wait.
+    """
+
+    bound: int
 
     @property
     def queued_bytes(self) -> int:
@@ -45,8 +51,11 @@ class Outlet(Protocol):
         one that comes while nothing waits always fits.
         """
 
-    async def drained(self) -> None:
-        """Wait until nothing waits any more, or the outlet has closed."""
+    async def drained(self) -> object:
+        """Wait until the peer keeps up, or the outlet has closed."""
+
+    async def finish(self) -> None:
+        """Call nobody back any more: the rooms are done with the connection."""
 
     def close(self, code: int, reason: str = "") -> None:
         """Close the connection, without waiting. What is still queued is dropped."""
@@ -65,7 +74,7 @@ class AsgiOutlet:
 
     def __init__(self, send: Send, *, bound: int = OUTBOX_BYTES) -> None:
         self._send = send
-        self._bound = bound
+        self.bound = bound
         self._queue: deque[PreparedMessage] = deque()
         self._queued_bytes = 0
         self._writer: asyncio.Task[None] | None = None
@@ -87,7 +96,7 @@ class AsgiOutlet:
         if self._closed:
             return False
         if not self._fits(message):
-            self.close(CloseCode.TOO_SLOW, f"too slow: {self._bound} bytes are waiting; come back and resume")
+            self.close(CloseCode.TOO_SLOW, f"too slow: {self.bound} bytes are waiting; come back and resume")
             return False
         self._queue.append(message)
         self._queued_bytes += message.size
@@ -132,7 +141,7 @@ class AsgiOutlet:
     def _fits(self, message: PreparedMessage) -> bool:
         waiting = self._queued_bytes + len(self._queue) * MESSAGE_BYTES
         # What is bigger than the bound is no sign of a slow peer, and would close every member of a room.
-        return waiting == 0 or waiting + message.size <= self._bound
+        return waiting == 0 or waiting + message.size <= self.bound
 
     async def _write(self) -> None:
         """Write what is queued, then end: the next offer starts it again."""

@@ -230,14 +230,23 @@ class Session(Wire):
     # The rooms' side: an outlet.
 
     @property
+    def bound(self) -> int:
+        """How many bytes may wait for the peer."""
+        return self._outbox.bound
+
+    @bound.setter
+    def bound(self, bound: int) -> None:
+        self._outbox.bound = bound
+
+    @property
     def queued_bytes(self) -> int:
         """How many bytes wait for the peer."""
         return self._outbox.size()
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is taken."""
-        return not self._is_open
+        """Whether nothing more is taken: the connection is over."""
+        return self._is_over
 
     def offer(self, message: PreparedMessage) -> bool:
         """Take a message made for many, and say whether it was taken."""
