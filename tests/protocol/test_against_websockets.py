@@ -135,9 +135,7 @@ def test_mutated_streams_mean_the_same(seed: int, server: bool) -> None:
     st.lists(st.text(max_size=300) | st.integers(128, 2000).map(lambda n: "ab" * n), max_size=5),
     st.integers(9, 15),
 )
-def test_deflated_messages_mean_the_same_both_ways(
-    takeover: bool, texts: list[str], window_bits: int
-) -> None:
+def test_deflated_messages_mean_the_same_both_ways(takeover: bool, texts: list[str], window_bits: int) -> None:
     parameters = DeflateParameters(not takeover, not takeover, window_bits, window_bits)
     server = Connection(Role.SERVER, deflate=parameters)
     extension = PerMessageDeflate(not takeover, not takeover, window_bits, window_bits)

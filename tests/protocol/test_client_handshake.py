@@ -35,9 +35,7 @@ def test_both_sides_come_to_the_same() -> None:
     server = answered(client)
     assert server.subprotocols == ("one", "two")
     agreement = server.accept_deflate(DeflateOptions())
-    opened = client.read_response(
-        server.response(subprotocol="two", deflate=agreement, headers=[(b"A", b"b")])
-    )
+    opened = client.read_response(server.response(subprotocol="two", deflate=agreement, headers=[(b"A", b"b")]))
     assert opened.subprotocol == "two"
     assert opened.deflate == DeflateParameters()
     assert (b"a", b"b") in opened.headers

@@ -166,12 +166,10 @@ def test_after_an_error_nothing_is_read() -> None:
     assert connection.data_to_send() == b""
 
 
-def test_a_close_frame_is_answered_with_its_code() -> None:
+def test_a_close_frame_is_answered_with_its_code_and_reason() -> None:
     connection = server()
-    assert connection.receive_data(frame(CLOSE, b"\x03\xe9bye") + frame(TEXT, b"late")) == [
-        Close(1001, "bye")
-    ]
-    assert connection.data_to_send() == frame(CLOSE, b"\x03\xe9", key=None)
+    assert connection.receive_data(frame(CLOSE, b"\x03\xe9bye") + frame(TEXT, b"late")) == [Close(1001, "bye")]
+    assert connection.data_to_send() == frame(CLOSE, b"\x03\xe9bye", key=None)
     assert connection.state is State.CLOSED
     assert connection.close_received == Close(1001, "bye")
     assert connection.receive_eof() == []
@@ -245,9 +243,7 @@ def test_a_message_in_too_many_fragments_is_answered_with_1008() -> None:
     connection = Connection(Role.SERVER, max_fragments=3)
     three = frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", fin=False)
     assert connection.receive_data(three + frame(CONTINUATION, b"c")) == ["abc"]
-    (error,) = connection.receive_data(
-        three + frame(CONTINUATION, b"c", fin=False) + frame(CONTINUATION, b"d")
-    )
+    (error,) = connection.receive_data(three + frame(CONTINUATION, b"c", fin=False) + frame(CONTINUATION, b"d"))
     assert isinstance(error, TooManyFrames)
     assert connection.data_to_send()[2:4] == b"\x03\xf0"
 

@@ -81,18 +81,14 @@ def test_higher_versions_of_http_are_accepted(version: str) -> None:
     assert isinstance(read_request("GET", b"/chat", version, HEADERS), ServerHandshake)
 
 
-@pytest.mark.parametrize(
-    "target", [b"", b"chat", b"/a b", b"/a#b", b"/a\r\nx", b"*", b"http:///a", b"ftp://a/"]
-)
+@pytest.mark.parametrize("target", [b"", b"chat", b"/a b", b"/a#b", b"/a\r\nx", b"*", b"http:///a", b"ftp://a/"])
 def test_the_target_must_be_a_path_or_a_url(target: bytes) -> None:
     refusal = read_request("GET", target, "1.1", HEADERS)
     assert isinstance(refusal, Refusal)
     assert refusal.status == 400
 
 
-@pytest.mark.parametrize(
-    "target", [b"/", b"/%C3%A4?x=%20", b"/\xc3\xa4", b"ws://example.org/chat", b"HTTP://a"]
-)
+@pytest.mark.parametrize("target", [b"/", b"/%C3%A4?x=%20", b"/\xc3\xa4", b"ws://example.org/chat", b"HTTP://a"])
 def test_a_path_or_a_url_is_accepted(target: bytes) -> None:
     assert isinstance(read_request("GET", target, "1.1", HEADERS), ServerHandshake)
 
@@ -204,10 +200,7 @@ def test_a_denial_has_the_status_and_the_headers() -> None:
     assert denial_head(403, [(b"content-type", b"text/plain")]) == (
         b"HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n"
     )
-    assert (
-        denial_head(499, [(b"Connection", b"keep-alive")])
-        == b"HTTP/1.1 499 \r\nConnection: keep-alive\r\n\r\n"
-    )
+    assert denial_head(499, [(b"Connection", b"keep-alive")]) == b"HTTP/1.1 499 \r\nConnection: keep-alive\r\n\r\n"
 
 
 @pytest.mark.parametrize("status", [0, 101, 199, 600])

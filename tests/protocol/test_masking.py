@@ -4,9 +4,7 @@ from hypothesis import strategies as st
 from roomcast.protocol.masking import mask
 
 
-@given(
-    st.binary(max_size=300), st.binary(min_size=4, max_size=4), st.binary(max_size=9), st.binary(max_size=5)
-)
+@given(st.binary(max_size=300), st.binary(min_size=4, max_size=4), st.binary(max_size=9), st.binary(max_size=5))
 def test_every_byte_is_xored_with_its_byte_of_the_key(
     payload: bytes, key: bytes, before: bytes, after: bytes
 ) -> None:

@@ -109,9 +109,7 @@ def test_an_offer_that_rfc_7692_does_not_allow_is_declined_and_the_next_one_look
     parameters: str,
 ) -> None:
     assert accept_deflate(parse_extensions(f"{D}; {parameters}"), TAKEOVER) is None
-    agreement = accept_deflate(
-        parse_extensions(f"{D}; {parameters}, {D}; server_max_window_bits=9"), TAKEOVER
-    )
+    agreement = accept_deflate(parse_extensions(f"{D}; {parameters}, {D}; server_max_window_bits=9"), TAKEOVER)
     assert agreement is not None
     assert agreement.response == f"{D}; server_max_window_bits=9"
 

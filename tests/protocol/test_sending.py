@@ -74,14 +74,26 @@ def close(connection: Connection) -> None:
 
 def be_closed(connection: Connection) -> None:
     connection.receive_data(frame(CLOSE))
+    connection.data_to_send()
 
 
 def fail(connection: Connection) -> None:
     connection.receive_data(frame(3))
+    connection.data_to_send()
 
 
 def lose(connection: Connection) -> None:
     connection.receive_eof()
+
+
+@pytest.mark.parametrize("last", [frame(CLOSE), frame(3)])
+def test_what_came_before_the_end_can_be_answered_until_the_close_frame_is_taken(last: bytes) -> None:
+    connection = server()
+    assert connection.receive_data(frame(TEXT, b"before") + last)[0] == "before"
+    assert connection.send_text("answer") == frame(TEXT, b"answer", key=None)
+    assert connection.data_to_send()[0] == 0x88
+    with pytest.raises(OutOfOrder):
+        connection.send_text("too late")
 
 
 @pytest.mark.parametrize("end", [close, be_closed, fail, lose])

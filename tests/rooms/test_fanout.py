@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from roomcast import Joined, Publication
+from roomcast.rooms import AsgiOutlet
 from tests.rooms.guests import settled
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ async def test_members_of_one_format_get_one_prepared_message(rooms: Rooms, ente
         guest.client.stall()
     await rooms.publish("r", "first")
     await rooms.publish("r", "second")
-    queued = [guest.member.connection.outlet._queue[0] for guest in guests]
+    queued = []
+    for guest in guests:
+        outlet = guest.member.connection.outlet
+        assert isinstance(outlet, AsgiOutlet)
+        queued.append(outlet._queue[0])
     assert queued[0] is queued[1] is queued[2]
 
 

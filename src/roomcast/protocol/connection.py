@@ -319,8 +319,8 @@ class Connection(Sender):
             self._close_received = Close(code, reason)
             self._end()
             events.append(self._close_received)
-            # The answer says the same code (section 5.5.1).
-            self._reply_close(payload[:2], Close(code, ""))
+            # The answer says the same (section 5.5.1): pages see the reason of the frame that they get.
+            self._reply_close(payload, self._close_received)
             return
         self._count_control_frame()
         if first == _PONG:

@@ -103,11 +103,7 @@ class Member:
         if not isinstance(data, str | bytes):
             kind = type(data).__name__
             raise UnsupportedData(f"send() takes str or bytes, not {kind}; send_json() takes what JSON can carry")
-        try:
-            message = PreparedMessage(data)
-        except UnicodeEncodeError as error:
-            raise UnsupportedData(f"text must have a UTF-8 form: {error}") from None
-        return self.offer(message)
+        return self.offer(PreparedMessage(data))
 
     def send_json(self, value: Any) -> bool:  # noqa: ANN401
         """Send `value` as JSON to this member alone, as `send` does.

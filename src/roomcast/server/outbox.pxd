@@ -21,6 +21,7 @@ cdef class Outbox:
     cdef public bint paused
 
     cpdef put(self, bytes frame)
+    @cython.locals(waiting=Py_ssize_t)
     cpdef bint offer(self, bytes frame)
     cpdef Py_ssize_t size(self)
     cpdef bint is_full(self)

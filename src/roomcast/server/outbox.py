@@ -91,7 +91,9 @@ class Outbox:
         if self._bytes + len(frame) > self.bound or self.paused:
             if not self.paused:
                 self.flush()  # much may be said in one tick, and a peer that reads takes it
-            if self.size() + len(frame) > self.bound:
+            waiting = self.size()
+            # What is bigger than the bound is no sign of a slow peer, and would close every member of a room.
+            if waiting and waiting + len(frame) > self.bound:
                 return False
         self.put(frame)
         return True
