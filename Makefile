@@ -1,5 +1,6 @@
 # make run     the chat, on http://127.0.0.1:8000
 # make test    every test
+# make test-interpreted  the tests of what is compiled elsewhere, with nothing compiled
 # make check   lint, formatting, types, who may import whom
 # make conformance  the Autobahn test suite, all of it: see docs/conformance.md
 # make bench   what a server costs, beside others, for about 15 minutes: ARGS=--quick for 2, ARGS=--help
@@ -11,9 +12,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+INTERPRETED := .venvs/interpreted
 SECONDS ?= 180
 
-.PHONY: run test check conformance fuzz format clean
+.PHONY: run test test-interpreted check conformance bench fuzz format clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/roomcast serve $(ARGS)
@@ -22,6 +24,9 @@ test: $(VENV)/test.stamp
 	@scripts/system-packages
 	@scripts/install-autobahn $(BIN)/python || test "$${CI:-}" != true
 	$(BIN)/python -m pytest $(ARGS)
+
+test-interpreted: $(INTERPRETED)/test.stamp
+	ROOMCAST_PURE=1 $(INTERPRETED)/bin/python -m pytest tests/protocol tests/server $(ARGS)
 
 check: $(VENV)/check.stamp
 	$(BIN)/ruff check
@@ -59,6 +64,14 @@ $(BIN)/python:
 # What is compiled hides its source from Python, so a changed source is compiled again.
 $(VENV)/run.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomcast/*/*.py src/roomcast/*/*.pxd) | $(BIN)/python
 	$(PIP_INSTALL) --editable .
+	@touch $@
+
+# Installed, not editable: beside the sources may lie what was compiled of them for the other environment.
+$(INTERPRETED)/test.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomcast/*.py src/roomcast/*/*.py)
+	@test -n "$(PYTHON)"
+	$(PYTHON) -m venv $(INTERPRETED)
+	ROOMCAST_PURE=1 $(INTERPRETED)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt '.[test]'
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp

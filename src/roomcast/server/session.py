@@ -201,7 +201,9 @@ class Session(Wire):
     def _do(self, event: dict[str, Any]) -> None:
         kind = event.get("type")
         if self._is_open and kind == "websocket.send":
-            message = message_of(event)
+            message = event.get("text")
+            if message is None or event.get("bytes") is not None or not isinstance(message, str):
+                message = message_of(event)
             if isinstance(message, str):
                 self._outbox.put(self._connection.send_text(message))
             else:
