@@ -6,13 +6,18 @@ import os
 import platform
 from pathlib import Path
 
+BUSY = 0.5
+"""The load average from which on somebody else's work disturbs a measurement, and the results say so."""
+
 
 def describe() -> str:
-    """Name the cores, the processor, the kernel and the Python."""
+    """Name the cores, the processor, the kernel and the Python, and whether the machine is quiet."""
     cores = len(os.sched_getaffinity(0))
     python = f"{platform.python_implementation()} {platform.python_version()}"
     kernel = ".".join(platform.release().split("-")[0].split(".")[:2])
-    return f"{cores} cores of {_processor()}, {platform.system()} {kernel}, {python}"
+    load = os.getloadavg()[0]
+    others = f", busy with other work (load average {load:.0f})" if load >= BUSY else ""
+    return f"{cores} cores of {_processor()}, {platform.system()} {kernel}, {python}{others}"
 
 
 def _processor() -> str:

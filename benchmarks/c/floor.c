@@ -17,20 +17,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, MAX_EVENTS = 256, MAX_HEADER = 14, MASK = 4, READ_SIZE = 1 << 18 };
+enum { BACKLOG = 4096, MAX_EVENTS = 256, MAX_HEADER = 14, MASK = 4, READ_SIZE = 1 << 16 };
 
 static const char RESPONSE[] = "HTTP/1.1 101 Switching Protocols\r\n"
                                "Upgrade: websocket\r\n"
                                "Connection: Upgrade\r\n"
                                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-// What has come of a message and is not complete, or what did not fit the socket: a client here waits for the
-// answer before it sends the next message, so it is never both.
+// A connection gets a buffer with the first message that does not come in one piece, and keeps it. The buffer then has
+// a message that is not complete, or an answer that did not fit the socket: never both, since a client here waits for
+// the answer before it sends on.
 typedef struct {
     int fd;
     int is_open;
-    uint8_t *kept;
-    size_t size, capacity, sent;
+    uint8_t *buffer;
+    size_t size, capacity;
+    const uint8_t *unsent;
+    size_t unsent_size;
 } Connection;
 
 static int epoll;
@@ -40,24 +43,23 @@ static void watch(Connection *connection, int operation, uint32_t events) {
     epoll_ctl(epoll, operation, connection->fd, &event);
 }
 
-static void keep(Connection *connection, const uint8_t *bytes, size_t size, size_t capacity) {
-    if (capacity < size) capacity = size;
-    connection->kept = malloc(capacity);
-    memcpy(connection->kept, bytes, size);
+// Have bytes in the connection's own buffer, which may be where they are, with room for a whole frame.
+static void keep(Connection *connection, const uint8_t *bytes, size_t size, size_t room) {
+    if (connection->capacity < room) {
+        uint8_t *buffer = malloc(room);
+        memcpy(buffer, bytes, size);
+        free(connection->buffer);
+        connection->buffer = buffer;
+        connection->capacity = room;
+    } else {
+        memmove(connection->buffer, bytes, size);
+    }
     connection->size = size;
-    connection->capacity = capacity;
-    connection->sent = 0;
-}
-
-static void drop_kept(Connection *connection) {
-    free(connection->kept);
-    connection->kept = NULL;
-    connection->size = connection->capacity = 0;
 }
 
 static void lose(Connection *connection) {
     close(connection->fd);
-    free(connection->kept);
+    free(connection->buffer);
     free(connection);
 }
 
@@ -71,7 +73,7 @@ static void take_connection(int listener) {
 }
 
 static void unmask(uint8_t *payload, size_t size, const uint8_t *mask) {
-    uint64_t wide, word;
+    uint64_t wide = 0, word;
     memcpy(&wide, mask, MASK);
     wide |= wide << 32;
     size_t at = 0;
@@ -103,24 +105,22 @@ static void answer(Connection *connection, uint8_t *frame, size_t size, size_t h
     start[1] &= 127;
     size -= MASK;
     ssize_t sent = send(connection->fd, start, size, MSG_NOSIGNAL);
-    if (sent < 0) sent = 0;
-    if ((size_t)sent < size) {
-        uint8_t *before = connection->kept;
-        keep(connection, start + sent, size - (size_t)sent, 0);
-        free(before);
-        watch(connection, EPOLL_CTL_MOD, EPOLLOUT);
-    } else if (connection->kept) {
-        drop_kept(connection);
+    if (sent == (ssize_t)size) return;
+    connection->unsent = sent < 0 ? start : start + sent;
+    connection->unsent_size = sent < 0 ? size : size - (size_t)sent;
+    if (!connection->capacity) {
+        keep(connection, connection->unsent, connection->unsent_size, connection->unsent_size);
+        connection->unsent = connection->buffer;
     }
+    watch(connection, EPOLL_CTL_MOD, EPOLLOUT);
 }
 
 static void answer_rest(Connection *connection) {
-    ssize_t sent = send(connection->fd, connection->kept + connection->sent, connection->size - connection->sent,
-                        MSG_NOSIGNAL);
-    if (sent > 0) connection->sent += (size_t)sent;
-    if (connection->sent < connection->size) return;
-    drop_kept(connection);
-    watch(connection, EPOLL_CTL_MOD, EPOLLIN);
+    ssize_t sent = send(connection->fd, connection->unsent, connection->unsent_size, MSG_NOSIGNAL);
+    if (sent < 0) return;
+    connection->unsent += sent;
+    connection->unsent_size -= (size_t)sent;
+    if (!connection->unsent_size) watch(connection, EPOLL_CTL_MOD, EPOLLIN);
 }
 
 static void receive_request(Connection *connection, const uint8_t *bytes, size_t size) {
@@ -130,40 +130,28 @@ static void receive_request(Connection *connection, const uint8_t *bytes, size_t
 }
 
 static void receive(Connection *connection) {
-    static uint8_t buffer[READ_SIZE];
-    size_t header = 0, frame;
-    uint8_t *into = connection->kept ? connection->kept + connection->size : buffer;
-    size_t room = connection->kept ? connection->capacity - connection->size : sizeof buffer;
-    ssize_t received = recv(connection->fd, into, room, 0);
+    static uint8_t shared[READ_SIZE];
+    uint8_t *bytes = connection->capacity ? connection->buffer : shared;
+    size_t room = (connection->capacity ? connection->capacity : sizeof shared) - connection->size;
+    ssize_t received = recv(connection->fd, bytes + connection->size, room, 0);
     if (received < 0 && errno == EAGAIN) return;
     if (received <= 0) {
         lose(connection);
         return;
     }
-    size_t size = (size_t)received;
+    size_t size = connection->size + (size_t)received;
     if (!connection->is_open) {
-        receive_request(connection, buffer, size);
+        receive_request(connection, bytes, size);
         return;
     }
-    if (connection->kept) {
-        connection->size += size;
-        frame = frame_size(connection->kept, connection->size, &header);
-        if (frame && connection->size >= frame)
-            answer(connection, connection->kept, frame, header);
-        else if (frame > connection->capacity)
-            connection->kept = realloc(connection->kept, connection->capacity = frame);
-        return;
-    }
-    uint8_t *bytes = buffer;
-    while (size && (frame = frame_size(bytes, size, &header)) && frame <= size) {
+    size_t header, frame;
+    connection->size = 0;
+    while ((frame = frame_size(bytes, size, &header)) && frame <= size) {
         answer(connection, bytes, frame, header);
         bytes += frame;
         size -= frame;
     }
-    if (size) {
-        frame = frame_size(bytes, size, &header);
-        keep(connection, bytes, size, frame ? frame : MAX_HEADER);
-    }
+    if (size) keep(connection, bytes, size, frame ? frame : MAX_HEADER);
 }
 
 int main(int argument_count, char **arguments) {
