@@ -18,5 +18,5 @@ def test_it_runs_as_it_was_installed() -> None:
 
 
 def test_all_of_the_hot_path_is_compiled_or_none_of_it() -> None:
-    ends = {module.__file__.endswith(".py") for module in (connection, sending, outbox, session)}
+    ends = {str(module.__file__).endswith(".py") for module in (connection, sending, outbox, session)}
     assert ends == {not compiled()}
