@@ -125,7 +125,7 @@ async def test_without_a_message_to_answer_the_close_is_answered_at_once(serve: 
         async with peer:
             start = asyncio.get_running_loop().time()
             await peer.close(3000, "x")
-            assert await peer.frames() == [close_frame(3000)]
+            assert await peer.frames() == [close_frame(3000, "x")]
             assert elapsed_since(start) < 0.7
             assert await call.disconnected() == (3000, "x")
 

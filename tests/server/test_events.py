@@ -252,7 +252,7 @@ async def test_the_disconnect_has_the_peers_code_and_reason_as_often_as_asked(
             await peer.close(code, reason)
             for _ in range(3):
                 assert await call.disconnected() == (code, reason)
-            assert await peer.frames() == [close_frame(code)]
+            assert await peer.frames() == [close_frame(code, reason)]
             with pytest.raises(Disconnected) as raised:
                 await call.text("x")
             assert isinstance(raised.value, OSError)

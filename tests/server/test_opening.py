@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from roomcast.errors import Disconnected, HandshakeError, InvalidEvent
+from roomcast.protocol.prepared import PreparedMessage
 from tests.protocol.wire import PING, frame
 from tests.server.peer import Peer, close_frame, message_frame, opened, request, text_frame, turn
 from tests.server.serving import ACCEPT, CONNECT, Calls, echo
@@ -327,7 +328,7 @@ async def test_a_close_sent_before_the_answer_is_answered_after_it(serve: Serve)
             assert await call.receive() == {"type": "websocket.receive", "text": "a"}
             await call.text("b")
             assert await call.disconnected() == (3001, "x")
-            assert await peer.frames() == [text_frame("b"), close_frame(3001)]
+            assert await peer.frames() == [text_frame("b"), close_frame(3001, "x")]
 
 
 async def test_an_early_close_alone_tells_the_app_of_the_disconnect(serve: Serve) -> None:
@@ -434,13 +435,14 @@ async def test_a_websocket_may_follow_a_plain_request_on_the_same_connection(ser
         assert await peer.frame() == text_frame("x")
 
 
-async def test_the_scope_offers_the_outlet_only_once_open(serve: Serve) -> None:
+async def test_the_outlet_in_the_scope_takes_messages_only_while_it_is_open(serve: Serve) -> None:
     async with serve(Calls()) as server:
         peer, call = await asked(server)
         async with peer:
-            assert call.outlet.closed
-            await call.send(ACCEPT)
+            assert not call.outlet.offer(PreparedMessage("too early"))
             assert not call.outlet.closed
+            await call.send(ACCEPT)
+            assert call.outlet.offer(PreparedMessage("in time"))
         await call.disconnected()
         assert call.outlet.closed
     async with serve(Calls()) as server:
