@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from roomcast.protocol import compiled
 from tests.programs import ROOMCAST, Program, run
 
 APPS = Path(__file__).parent / "apps"
@@ -41,7 +42,9 @@ def test_the_version_names_what_it_runs_on(command: list[str | Path]) -> None:
     program = run(*command, "--version")
     assert program.returncode == 0
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    assert program.output == f"roomcast {version('roomcast')} ({python}, uvicorn {version('uvicorn')})\n"
+    kind = "compiled" if compiled() else "interpreted"
+    expected = f"roomcast {version('roomcast')}, {kind} ({python}, uvicorn {version('uvicorn')})\n"
+    assert program.output == expected
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]], ids=" ".join)
