@@ -214,7 +214,7 @@ async def test_reject_lets_a_good_token_in(servers: Servers, path: str, headers:
     ],
 )
 async def test_reject_turns_others_away(servers: Servers, path: str, headers: dict[str, str]) -> None:
-    assert await refusal(servers.connect("reject", path, **headers)) == (403, b"")
+    assert await refusal(servers.connect("reject", path, **headers)) == (403, b"Forbidden\n")
 
 
 async def test_reject_closes_with_its_own_code_before_the_accept() -> None:
@@ -351,7 +351,7 @@ async def test_one_app_serves_the_chat_and_the_echo(servers: Servers) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/ws", "/ws/chat/"])
 async def test_one_app_turns_other_websockets_away(servers: Servers, path: str) -> None:
-    assert await refusal(servers.connect("http_and_websocket", path)) == (403, b"")
+    assert await refusal(servers.connect("http_and_websocket", path)) == (403, b"Forbidden\n")
     refused = await testing.connect(http_and_websocket.application, path).open()
     assert (refused.accepted, refused.close_code) == (False, 4004)
     await refused.finished()
@@ -393,7 +393,7 @@ async def test_fastapi_rooms_refuses_what_it_cannot_publish(servers: Servers) ->
     async with servers.http("fastapi_rooms") as http:
         assert (await http.post("/rooms/news", content=b"{")).status_code == 422
         assert (await http.post(too_long, json={})).status_code == 422
-    assert await refusal(servers.connect("fastapi_rooms", too_long)) == (403, b"")
+    assert await refusal(servers.connect("fastapi_rooms", too_long)) == (403, b"Forbidden\n")
 
 
 async def test_fastapi_rooms_tells_the_others_what_a_member_says(servers: Servers, room: str) -> None:

@@ -95,7 +95,7 @@ def test_work_that_takes_no_notice_of_the_end_is_cancelled() -> None:
 
 @pytest.mark.parametrize(
     ("app", "waiting"),
-    [("stubborn", "Waiting for background tasks"), ("clinging", "Waiting for application shutdown")],
+    [("stubborn", "Waiting for (connections|background tasks)"), ("clinging", "Waiting for application shutdown")],
 )
 def test_a_second_ctrl_c_waits_for_nothing(app: str, waiting: str) -> None:
     with serving(f"main:{app}") as program:
