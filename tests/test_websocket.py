@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ from roomcast import (
     WebSocket,
 )
 from roomcast.sendable import MAX_REASON
-from roomcast.testing import TestConnection, connect
+from roomcast.testing import LiveServer, TestConnection, connect
+from tests.rooms.peers import RawPeer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,6 +39,7 @@ class Server:
         self.events = deque(events)
         self.sent: list[Message] = []
         self.gone = gone
+        self.complaint: Exception | None = None
         self.waits = asyncio.Event()
         self.more = asyncio.Event()
 
@@ -50,6 +53,8 @@ class Server:
     async def send(self, event: Message) -> None:
         if self.gone:
             raise OSError("gone")
+        if self.complaint is not None:
+            raise self.complaint
         self.sent.append(event)
 
     def give(self, event: Message) -> None:
@@ -742,6 +747,43 @@ async def test_sending_to_a_client_that_has_gone_is_disconnected_and_the_event_t
     assert caught.value.code == 1001
 
 
+AFTER_CLOSE = "Unexpected ASGI message 'websocket.send', after sending 'websocket.close'."
+"""What uvicorn says where it has closed by itself, and the app has not."""
+
+
+async def test_a_server_that_says_it_was_closed_before_is_disconnected() -> None:
+    ws, server = await opened()
+    server.complaint = RuntimeError(AFTER_CLOSE)
+    with pytest.raises(Disconnected) as caught:
+        await ws.send("hi")
+    assert caught.value.__cause__ is server.complaint
+    await ws.close()
+
+
+async def test_any_other_complaint_of_the_server_is_shown_as_it_is() -> None:
+    ws, server = await opened()
+    server.complaint = RuntimeError("a broken middleware")
+    with pytest.raises(RuntimeError, match="a broken middleware"):
+        await ws.send("hi")
+
+
+def test_sending_to_a_peer_that_broke_the_protocol_is_disconnected_on_a_real_server() -> None:
+    ended: queue.Queue[BaseException] = queue.Queue()
+
+    async def send_for_ever(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            while True:
+                await ws.send("again")
+                await asyncio.sleep(0)
+        except (OSError, RuntimeError) as error:
+            ended.put(error)
+
+    with LiveServer(app(send_for_ever), lifespan="off") as server, RawPeer(server.port, "/") as peer:
+        peer.send_raw(b"\xff\x80\x00\x00\x00\x00")
+        assert isinstance(ended.get(timeout=DEADLINE), Disconnected)
+
+
 async def test_messages_go_both_ways_through_one_connection() -> None:
     async def echo(ws: WebSocket) -> None:
         async for message in ws:
@@ -856,6 +898,17 @@ async def test_marking_what_is_over_as_closed_does_not_change_how_it_ended(end: 
         await ws.accept()
     await getattr(ws, end)(4001, "no token")
     ws.mark_closed(1006)
+    assert (ws.close_code, ws.close_reason) == (4001, "no token")
+
+
+async def test_a_disconnect_after_the_own_close_does_not_change_how_it_ended() -> None:
+    ws, server = await opened()
+    receiving = asyncio.ensure_future(ws.receive())
+    await server.waits.wait()
+    await ws.close(4001, "no token")
+    server.give({"type": "websocket.disconnect", "code": 1006})
+    with pytest.raises(Disconnected, match=r"4001 \(no token\)"):
+        await receiving
     assert (ws.close_code, ws.close_reason) == (4001, "no token")
 
 

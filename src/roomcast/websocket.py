@@ -325,8 +325,7 @@ class WebSocket:
 
     def mark_closed(self, code: int, reason: str = "") -> None:
         """Note that something else, which shares the ASGI `send`, has closed the connection, if it is not over."""
-        if self._state not in {_State.CLOSED, _State.REJECTED}:
-            self._end(_State.CLOSED, code, reason)
+        self._end(_State.CLOSED, code, reason)
 
     async def _await_connect(self, call: str) -> None:
         """Receive the event that every connection starts with, before the first answer to it."""
@@ -362,8 +361,16 @@ class WebSocket:
             if self._state is _State.ASKED:
                 self._end(_State.CLOSED, CloseCode.ABNORMAL, "")
             raise Disconnected(CloseCode.ABNORMAL) from error
+        except RuntimeError as error:
+            # Where uvicorn ends a connection by itself (a ping without an answer, a broken frame), it says of what
+            # is sent until the socket has gone that it comes "after sending 'websocket.close'". That was not here.
+            if "websocket.close" not in str(error) or self._state is _State.ASKED:
+                raise
+            raise Disconnected(CloseCode.ABNORMAL) from error
 
     def _end(self, state: _State, code: int, reason: str) -> None:
+        if self._state in {_State.CLOSED, _State.REJECTED}:
+            return  # the first end counts
         self._state = state
         self.close_code = int(code)
         self.close_reason = reason

@@ -775,6 +775,19 @@ async def test_a_broker_that_does_not_open_leaves_the_rooms_closed() -> None:
         await rooms.active()
 
 
+async def test_rooms_in_memory_do_not_open_where_several_workers_serve_the_app(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rooms = Rooms("memory://")
+    monkeypatch.setenv("ROOMCAST_WORKERS", "4")
+    with pytest.raises(ConfigurationError, match="in the memory of one process, but 4 workers serve the app"):
+        async with rooms:
+            pytest.fail("it is open")
+    monkeypatch.setenv("ROOMCAST_WORKERS", "1")
+    async with rooms:
+        assert await rooms.active() == {}
+
+
 async def test_closing_the_rooms_ends_every_member_and_tells_every_peer_to_come_back() -> None:
     rooms = Rooms("memory://")
     async with rooms:
@@ -818,6 +831,18 @@ async def test_no_one_joins_while_the_rooms_close() -> None:
     may_depart.set()
     await closing
     await guest.client.finished()
+
+
+async def test_a_publication_that_waits_for_its_turn_while_the_rooms_close_is_refused() -> None:
+    broker = MemoryBroker()
+    rooms = Rooms(broker, outbox_bytes=1000)
+    await rooms.__aenter__()
+    publishing = [asyncio.ensure_future(rooms.publish("r", "x" * 500)) for _ in range(10)]
+    await asyncio.sleep(0)
+    await rooms.__aexit__(None, None, None)
+    results = await asyncio.gather(*publishing, return_exceptions=True)
+    assert {type(result) for result in results} == {Position, RoomsClosed}
+    assert broker._rooms == {}
 
 
 async def test_closing_the_rooms_closes_the_broker_even_if_it_is_interrupted() -> None:

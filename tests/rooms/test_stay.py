@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from roomcast import BrokerUnavailable, Disconnected, LimitReached, Position, Rooms, UnsupportedData, WebSocket
+from roomcast import (
+    BrokerUnavailable,
+    Disconnected,
+    LimitReached,
+    Position,
+    Publication,
+    Rooms,
+    UnsupportedData,
+    WebSocket,
+)
 from roomcast.rooms.brokers.memory import MemoryBroker
 from roomcast.testing import connect
 from tests.rooms.guests import DEADLINE, Guest, notices, settled, until
@@ -417,6 +426,19 @@ async def test_what_was_missed_is_written_in_the_members_own_format(rooms: Rooms
 
     guest = await Guest(rooms, "r", since=since, encoder=shout).enter()
     assert await guest.hears(1) == ["1:HI"]
+    await guest.leave()
+
+
+async def test_what_the_members_format_has_nothing_for_is_not_missed(rooms: Rooms) -> None:
+    since = await rooms.position("r")
+    for data in ("even", b"odd", "even"):
+        await rooms.publish("r", data)
+
+    def text_only(event: Any) -> str | None:
+        return event.data if isinstance(event, Publication) and isinstance(event.data, str) else None
+
+    guest = await Guest(rooms, "r", since=since, encoder=text_only).enter()
+    assert await guest.hears(2) == ["even", "even"]
     await guest.leave()
 
 

@@ -224,6 +224,7 @@ class Rooms:
         except UnicodeEncodeError as error:
             raise Unpublishable(f"text must have a UTF-8 form: {error}") from None
         await self._pace.take(len(envelope))
+        self._check_open()  # they may have been closed while this waited for its turn
         return await self._broker.publish(room, envelope, key=key, keep=keep)
 
     async def history(
