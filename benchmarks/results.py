@@ -101,7 +101,7 @@ class Results:
         )
 
     def spread(self, workload: Workload, server: Server) -> float:
-        """Give by how much the rounds of a server disagree: the most to the least, of the workload's first metric."""
+        """Say how far the rounds disagree: the most to the least, of the first metric."""
         numbers = [found[workload.metrics[0].key] for found in self.outcome(workload, server).rounds]
         return max(numbers) / min(numbers) if numbers and min(numbers) > 0 else 1.0
 
