@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 TIMES = "\N{MULTIPLICATION SIGN}"
+STEADY = 1.15
+"""Up to what spread of its rounds a number is taken for steady: differences below it say nothing."""
 
 
 @dataclass
@@ -97,6 +99,11 @@ class Results:
             for server in self.measured(workload)
             if server.kind in (Kind.OURS, Kind.ASGI)
         )
+
+    def spread(self, workload: Workload, server: Server) -> float:
+        """Say how far the rounds disagree: the most to the least, of the first metric."""
+        numbers = [found[workload.metrics[0].key] for found in self.outcome(workload, server).rounds]
+        return max(numbers) / min(numbers) if numbers and min(numbers) > 0 else 1.0
 
     def lightest(self, workload: Workload) -> tuple[float, float, Server] | None:
         """Give what the load and the server took with the server that took the least, the floor aside."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.results import TIMES
+from benchmarks.results import STEADY, TIMES
 from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
 
+MIN_ROUNDS = 3
+
+
 def table(results: Results) -> str:
     """Write all tables, and what there is to doubt in them."""
     parts = [
@@ -22,7 +25,7 @@ def table(results: Results) -> str:
         results.how(),
     ]
     parts += ["\n".join(_lines(results, workload)) for workload in WORKLOADS if results.measured(workload)]
-    parts.append("\n".join(_about_the_load(results)))
+    parts.append("\n".join((*_about_the_load(results), *_about_the_noise(results))))
     return "\n\n".join(parts)
 
 
@@ -65,3 +68,14 @@ def _about_the_load(results: Results) -> Iterator[str]:
         yield f"~ The load took as much as the server: it can do more than it says. {', '.join(waited)}."
     if results.is_spoiled():
         yield "The load was in the way of servers that are compared here: this measurement is no good."
+
+
+def _about_the_noise(results: Results) -> Iterator[str]:
+    """Say where the rounds disagree: a difference of that size says nothing."""
+    if results.rounds < MIN_ROUNDS:
+        yield f"{results.rounds} round(s) cannot tell a difference from noise: measure {MIN_ROUNDS} or more."
+    for workload in WORKLOADS:
+        spreads = {server.title: results.spread(workload, server) for server in results.measured(workload)}
+        unsteady = [f"{title} {spread:.2f}" for title, spread in spreads.items() if spread > STEADY]
+        if unsteady:
+            yield f"{workload.title}: rounds disagree (most to least): {', '.join(unsteady)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tracemalloc
 import zlib
 from typing import TYPE_CHECKING
@@ -219,7 +220,7 @@ async def test_a_peer_that_pings_and_reads_no_pong_is_closed_as_too_slow(serve: 
     async with serve(Calls(), settings=settings, send_buffer=16_384) as server:
         peer, call = await opened(server, receive_buffer=4096)
         async with peer:
-            with pytest.raises(OSError):  # noqa: PT011 - a reset, or a broken pipe
+            with contextlib.suppress(OSError):  # it may be cut off while it writes
                 await peer.write(frame(9, b"x" * 125) * 200_000)
             assert (await call.disconnected())[0] == 4020
             assert call.outlet.queued_bytes < 200_000
