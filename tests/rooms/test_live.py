@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 
+OURS = "roomcast.server.uvicorn:WebSocketProtocol"
+STOCK = "websockets-sansio"
+"""uvicorn's own, where rooms have nothing but the plain `send`."""
+
+
 class Gone(NamedTuple):
     """What became of a member, as its handler saw it."""
 
@@ -36,12 +41,12 @@ class Gone(NamedTuple):
 class Site:
     """A server whose members say what they send to the whole room, and what the handlers saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, ws: str = OURS) -> None:
         self.rooms = Rooms("memory://", encoder=notices, members_per_room=200)
         self._ended: queue.Queue[Gone] = queue.Queue()
         self._left: queue.Queue[Gone] = queue.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.server = LiveServer(self.rooms.wrap(self.app))
+        self.server = LiveServer(self.rooms.wrap(self.app), ws=ws)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -90,9 +95,9 @@ class Site:
         return gone
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Site]:
-    site = Site()
+@pytest.fixture(scope="module", params=[OURS, STOCK], ids=["ours", "stock"])
+def running(request: pytest.FixtureRequest) -> Iterator[Site]:
+    site = Site(request.param)
     with site.server:
         yield site
 
