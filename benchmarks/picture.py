@@ -97,10 +97,8 @@ def draw(results: Results) -> str:
             lines += _panel(results, panel, MARGIN + column * (PANEL + GAP), top)
         top += max(panel.height for panel in row)
     lines += [
-        _text(
-            MARGIN, height - 36, f"{results.machine}; one core for the server, one for the load. {results.date}."
-        ),
-        _text(MARGIN, height - 18, f"{results.how()} Made by: {results.command}"),
+        _text(MARGIN, height - 36, f"{results.machine}; one core for the server, one for the load."),
+        _text(MARGIN, height - 18, f"{results.date}. {results.how()} Made by: {results.command}"),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
@@ -140,7 +138,7 @@ def _panel(results: Results, panel: Panel, left: int, top: int) -> Iterator[str]
             yield f'<path class="page" d="M{at} {line + 5}l5 -18h4l-5 18z"/>'
         ratio = results.ratio(workload, server, metric.key)
         doubted = metric.is_the_loads_too and results.waited(workload, server)
-        said = "over " * doubted + f"{value:,.{metric.digits}f}"
+        said = "> " * doubted + f"{value:,.{metric.digits}f}"
         yield _text(left + NAME + width + 6, line, said, "number")
         if ratio is not None and server is not OURS:
             yield _text(left + PANEL, line, f"{ratio:.2f} {TIMES}", "faint", "end")
