@@ -49,8 +49,8 @@ class WebSocketError(RoomcastError):
 class Disconnected(WebSocketError, OSError):
     """The connection is over, whoever ended it.
 
-    An OSError, because that is what ASGI lets a server raise from `send` after a disconnect, and what servers
-    do not log when it passes through the app.
+    An OSError, because that is what ASGI lets a server raise from `send` after a disconnect. Our own server
+    does not log it when it passes through the app.
 
     Attributes:
         code: the close code, 1005 where the close frame had none, 1006 where there was no close frame.
