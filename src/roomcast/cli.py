@@ -21,7 +21,7 @@ from uvicorn.config import LOG_LEVELS
 
 from roomcast.errors import ConfigurationError, UnknownBroker
 from roomcast.protocol import compiled
-from roomcast.rooms.brokers import SCHEMES, check_broker_url, serves_many_processes
+from roomcast.rooms.brokers import DEFAULT_URL, SCHEMES, check_broker_url, serves_many_processes
 from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
 from roomcast.serving.running import run
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHAT = AppReference("roomcast.chat.app", "create_app", factory=True)
-CHAT_BROKER = "memory://"
 
 SERVE_HELP = """Start the chat, or serve any ASGI app.
 
@@ -135,7 +134,7 @@ def serve(
                 reload = False
             else:
                 workers = 1
-        _settle_broker(ctx, CHAT_BROKER if app is None and broker is None else broker, workers)
+        _settle_broker(ctx, DEFAULT_URL if app is None and broker is None else broker, workers)
         scheme = _check_tls(ctx, certfile, keyfile)
         reference = _reference(ctx, app, factory=factory)
         os.environ["ROOMCAST_WORKERS"] = str(workers)  # how many there are is each one's to know

@@ -19,7 +19,7 @@ from roomcast.errors import (
     RoomsClosed,
     Unpublishable,
 )
-from roomcast.rooms.brokers import broker_from_url
+from roomcast.rooms.brokers import DEFAULT_URL, broker_from_url
 from roomcast.rooms.connection import Connection, as_websocket
 from roomcast.rooms.events import from_envelope, publications_only, to_envelope
 from roomcast.rooms.fanout import fan_out
@@ -85,7 +85,7 @@ class Rooms:
         members_per_room: int = 100_000,
     ) -> None:
         if broker is None:
-            broker = os.environ.get("ROOMCAST_BROKER", "memory://")
+            broker = os.environ.get("ROOMCAST_BROKER", DEFAULT_URL)
         self._broker = broker_from_url(broker) if isinstance(broker, str) else broker
         self._encoder = check_encoder(encoder)
         self._outbox_bytes = outbox_bytes

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SCHEMES: Mapping[str, type[Broker]] = {"memory": MemoryBroker}
 """Which broker serves which scheme."""
+DEFAULT_URL = "memory://"
+"""The broker of whoever names none."""
 
 
 def broker_from_url(url: str) -> Broker:
