@@ -1,14 +1,13 @@
 import pytest
 
-from roomcast.errors import InvalidFrame
+from roomcast.errors import InvalidFrame, UnsupportedData
 from roomcast.protocol.frames import (
     MASKED,
-    SHORT_BINARY_HEADERS,
-    SHORT_TEXT_HEADERS,
     client_frame,
     frame_header,
     read_header,
     server_frame,
+    text_frame,
 )
 from tests.protocol.wire import BINARY, CLOSE, PING, TEXT, frame
 
@@ -33,9 +32,22 @@ def test_a_client_takes_a_new_key_for_every_frame() -> None:
     assert len({client_frame(0x82, bytes(8)) for _ in range(20)}) == 20
 
 
-def test_the_headers_that_are_looked_up_are_the_ones_that_would_be_built() -> None:
-    assert list(SHORT_TEXT_HEADERS) == [frame_header(0x81, length) for length in range(126)]
-    assert list(SHORT_BINARY_HEADERS) == [frame_header(0x82, length) for length in range(126)]
+class Text(str):
+    """A text of a subclass."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 70000])
+@pytest.mark.parametrize("character", ["a", "\xe9", "\u20ac", "\U0001f600"])
+def test_a_text_frame_carries_the_text_as_utf_8(size: int, character: str) -> None:
+    text = character * size
+    assert text_frame(text) == text_frame(Text(text)) == frame(TEXT, text.encode(), key=None)
+
+
+def test_a_text_frame_takes_no_lone_surrogate() -> None:
+    with pytest.raises(UnsupportedData, match="surrogates not allowed at 1"):
+        text_frame("a\ud800")
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536, 2**62, 2**63 - 1])

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomcast.protocol.masking import mask
+from roomcast.protocol.masking import mask, mask_onto
 
 
 @given(st.binary(max_size=300), st.binary(min_size=4, max_size=4), st.binary(max_size=9), st.binary(max_size=5))
@@ -22,3 +22,18 @@ def test_the_bytes_that_the_interpreter_shares_stay_as_they_are() -> None:
 def test_the_example_of_rfc_6455_section_5_7_is_unmasked() -> None:
     frame = bytes.fromhex("818537fa213d7f9f4d5158")
     assert mask(frame, 6, 11) == b"Hello"
+
+
+@given(
+    st.binary(max_size=300),
+    st.binary(min_size=4, max_size=4),
+    st.binary(max_size=9),
+    st.binary(max_size=5),
+    st.binary(max_size=9),
+)
+def test_a_piece_is_unmasked_onto_the_end_of_what_came_before(
+    payload: bytes, key: bytes, before: bytes, after: bytes, message: bytes
+) -> None:
+    joined = bytearray(message)
+    mask_onto(joined, before + payload + after, len(before), len(before) + len(payload), key)
+    assert joined == message + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))

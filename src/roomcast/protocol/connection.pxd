@@ -49,9 +49,8 @@ cdef class Connection(Sender):
     cdef Py_ssize_t _receive_frame(self, bytes data, Py_ssize_t position, Py_ssize_t end, list events) except -2
     @cython.locals(message=IncomingMessage, deflated=bint, room=Py_ssize_t)
     cdef _check_order_and_size(self, int first, Py_ssize_t length)
-    @cython.locals(size=Py_ssize_t, piece=bytes, keyed=bytes)
-    cdef Py_ssize_t _receive_payload(self, IncomingMessage message, bytes data, list events) except -2
-    cdef _end_fragment(self, IncomingMessage message, list events)
+    @cython.locals(stop=Py_ssize_t, turned=Py_ssize_t)
+    cdef Py_ssize_t _receive_payload(self, IncomingMessage message, bytes data, Py_ssize_t start, list events) except -2
     cdef _receive_control(self, int first, bytes payload, list events)
     cdef _count_control_frame(self)
     cdef _fail(self, error, Py_ssize_t position, list events)

@@ -183,7 +183,7 @@ class Connection(Sender):
         position = 0
         try:
             if self._phase == _IN_PAYLOAD and self._message is not None:
-                position = self._receive_payload(self._message, data, events)
+                position = self._receive_payload(self._message, data, 0, events)
             while end - position >= 2:
                 first = source[position]
                 length = source[position + 1] ^ self._mask_bit
@@ -258,16 +258,11 @@ class Connection(Sender):
             self._message = message
         message.begin_fragment()
         self._final = first & FIN != 0
-        if stop <= end:
-            message.feed(self._unmasked(data, start, stop))
-            self._end_fragment(message, events)
-            return stop
-        self._frame_start = self._read + position
-        self._key = data[start - 4 : start]
+        self._key = data[start - 4 : start] if self._mask_bit else b""
         self._remaining = length
+        self._frame_start = self._read + position
         self._phase = _IN_PAYLOAD
-        self._receive_payload(message, data[start:end], events)
-        return end
+        return self._receive_payload(message, data, start, events)
 
     def _check_order_and_size(self, first: int, length: int) -> None:
         """Check a data frame against what came before it, and its message against the limit."""
@@ -292,25 +287,20 @@ class Connection(Sender):
         if length > room:
             raise MessageTooBig(f"a message of over {self._max_message_size} bytes")
 
-    def _receive_payload(self, message: IncomingMessage, data: bytes, events: list[Event]) -> int:
-        """Read on in the payload of a data frame; return where it stops in `data`."""
-        size = min(len(data), self._remaining)
-        piece = data[:size]
-        if self._mask_bit:
-            keyed = self._key + piece
-            piece = mask(keyed, 4, size + 4)
-            self._key = (keyed[:4] * 2)[size & 3 : (size & 3) + 4]
-        self._remaining -= size
-        message.feed(piece)
-        if self._remaining == 0:
-            self._end_fragment(message, events)
-            self._phase = _BETWEEN_FRAMES
-        return size
-
-    def _end_fragment(self, message: IncomingMessage, events: list[Event]) -> None:
+    def _receive_payload(self, message: IncomingMessage, data: bytes, start: int, events: list[Event]) -> int:
+        """Read on in the payload of a data frame at `start`; return where it stops in `data`."""
+        stop = min(len(data), start + self._remaining)
+        message.feed(data, start, stop, self._key)
+        self._remaining -= stop - start
+        if self._remaining:
+            turned = stop - start & 3
+            self._key = (self._key * 2)[turned : turned + 4]
+            return stop
         if self._final:
             events.append(message.finish())
             self._message = None
+        self._phase = _BETWEEN_FRAMES
+        return stop
 
     def _receive_control(self, first: int, payload: bytes, events: list[Event]) -> None:
         """Take a ping, a pong or a close frame, and answer it (sections 5.5.1 to 5.5.3)."""

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     # zlib names the types of its objects only for the type checker.
     from zlib import _Compress, _Decompress
 
+LEVEL = 3
+"""zlib's compression level, unless told otherwise: short messages get nearly as small as with 6, in less time."""
+MEMORY_LEVEL = 8
+"""zlib's memory level, unless told otherwise."""
 MINIMUM_SIZE = 128
 """Messages of fewer bytes than this are not deflated: it would cost more than it saves."""
 
@@ -49,8 +53,8 @@ class DeflateParameters:
     client_no_context_takeover: bool = True
     server_max_window_bits: int = 15
     client_max_window_bits: int = 15
-    level: int = 6
-    memory_level: int = 8
+    level: int = LEVEL
+    memory_level: int = MEMORY_LEVEL
 
     def deflater(self, *, is_client: bool) -> Deflater:
         """Make what deflates the messages of one side."""
@@ -81,7 +85,9 @@ def _compressor(window_bits: int, level: int, memory_level: int) -> _Compress:
 _idle_compressors: dict[tuple[int, int, int], list[_Compress]] = {}
 
 
-def deflate_message(payload: bytes, window_bits: int = 15, level: int = 6, memory_level: int = 8) -> bytes:
+def deflate_message(
+    payload: bytes, window_bits: int = 15, level: int = LEVEL, memory_level: int = MEMORY_LEVEL
+) -> bytes:
     """Deflate a message on its own: without context takeover.
 
     The result depends on the arguments only, so it can be kept and sent to every connection that agreed on a
@@ -115,7 +121,9 @@ class Deflater:
 
     __slots__ = ("_compressor", "_context_takeover", "_level", "_memory_level", "_window_bits")
 
-    def __init__(self, window_bits: int, context_takeover: bool, level: int = 6, memory_level: int = 8) -> None:
+    def __init__(
+        self, window_bits: int, context_takeover: bool, level: int = LEVEL, memory_level: int = MEMORY_LEVEL
+    ) -> None:
         self._window_bits = window_bits
         self._context_takeover = context_takeover
         self._level = level
@@ -158,7 +166,7 @@ class Inflater:
         self._begun = False
         self._streams_left = _MAX_STREAMS
 
-    def inflate(self, piece: bytes, message: bytearray, max_size: int) -> None:
+    def inflate(self, piece: bytes | bytearray, message: bytearray, max_size: int) -> None:
         """Inflate the next piece of a message, onto the end of what came of it before.
 
         Args:

@@ -8,9 +8,21 @@ from __future__ import annotations
 
 from enum import IntEnum
 from os import urandom
+from typing import TYPE_CHECKING, Any
 
 from roomcast.errors import InvalidFrame
 from roomcast.protocol.masking import mask
+from roomcast.protocol.utf8 import encoded
+
+if TYPE_CHECKING:
+    import cython
+else:
+    from roomcast.protocol import interpreted as cython
+
+    if cython.compiled:
+        from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
+        from cython.cimports.cpython.unicode import PyUnicode_AsUTF8
+        from cython.cimports.libc.string import memcpy
 
 
 class Opcode(IntEnum):
@@ -31,11 +43,9 @@ RSV1 = 0x40
 MASKED = 0x80
 """The bit of the second byte that says: a masking key follows."""
 
-# Most frames of a server are small: their header is looked up, not built.
-SHORT_TEXT_HEADERS = tuple(bytes((FIN | Opcode.TEXT, length)) for length in range(126))
-SHORT_BINARY_HEADERS = tuple(bytes((FIN | Opcode.BINARY, length)) for length in range(126))
-
-
+_TEXT = 0x81
+_LONGEST_HEADER = 10
+"""How many bytes a header may have, without the masking key."""
 _OPCODES = frozenset(Opcode)
 
 
@@ -131,7 +141,46 @@ def server_frame(first: int, payload: bytes) -> bytes:
         first: the first byte: FIN, the reserved bits and the opcode.
         payload: the payload.
     """
-    return frame_header(first, len(payload)) + payload
+    return _frame(first, payload, len(payload))
+
+
+def text_frame(text: str) -> bytes:
+    """Build the unmasked frame of a whole text message: a server's.
+
+    Raises:
+        UnsupportedData: the text has a lone surrogate, which UTF-8 has no bytes for.
+    """
+    if cython.compiled and type(text) is str:
+        exact = text
+        if exact.isascii():
+            # Such a text lies in memory as its UTF-8 already: it is copied once, into the frame.
+            return _frame(_TEXT, PyUnicode_AsUTF8(exact), len(exact))  # type: ignore[name-defined]
+    payload = encoded(text)
+    return _frame(_TEXT, payload, len(payload))
+
+
+def _frame(first: int, payload: bytes, size: int) -> bytes:
+    """Build an unmasked frame of `size` bytes at `payload`, which is a pointer where this is compiled."""
+    if cython.compiled:
+        start = 2 if size < 126 else 4 if size < 65536 else _LONGEST_HEADER
+        frame: bytes = PyBytes_FromStringAndSize(cython.NULL, start + size)  # type: ignore[name-defined]
+        target: Any = frame
+        target[0] = first
+        if start == 2:
+            target[1] = size
+        elif start == 4:
+            target[1] = 126
+            target[2] = size >> 8
+            target[3] = size & 0xFF
+        else:
+            target[1] = 127
+            left = size
+            for at in range(9, 1, -1):
+                target[at] = left & 0xFF
+                left >>= 8
+        memcpy(target + start, payload, size)  # type: ignore[name-defined]
+        return frame
+    return frame_header(first, size) + payload
 
 
 def client_frame(first: int, payload: bytes) -> bytes:

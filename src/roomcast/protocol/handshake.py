@@ -7,6 +7,7 @@ from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha1
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ from roomcast.protocol.negotiation import DeflateAgreement, DeflateOptions, acce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_MAX_KNOWN_OFFER = 256
+"""The longest offer of extensions that is remembered, in bytes."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION = b"13"
@@ -150,7 +154,7 @@ def read_request(method: str, target: bytes, http_version: str, headers: Headers
     extensions: tuple[ExtensionOffer, ...] = ()
     if b"sec-websocket-extensions" in by_name:
         try:
-            extensions = parse_extensions(b", ".join(by_name[b"sec-websocket-extensions"]).decode("latin-1"))
+            extensions = _read_offer(b", ".join(by_name[b"sec-websocket-extensions"]))
         except ValueError as error:
             return Refusal(400, f"Sec-WebSocket-Extensions is malformed: {ascii(str(error))[1:-1]}.")
     return ServerHandshake(by_name[b"sec-websocket-key"][0].strip(b" \t"), tuple(subprotocols), extensions)
@@ -180,13 +184,13 @@ def _check_http(
 
 def _check_websocket(by_name: dict[bytes, list[bytes]]) -> Refusal | None:
     """Check the headers that ask for a WebSocket."""
-    if not any(element.lower() == "websocket" for element in elements(by_name.get(b"upgrade", ()))):
+    if not _has_element(by_name.get(b"upgrade"), b"websocket"):
         return Refusal(
             426,
             "This is a WebSocket: ask for it with Upgrade: websocket.",
             ((b"upgrade", b"websocket"), (b"connection", b"Upgrade")),
         )
-    if not any(element.lower() == "upgrade" for element in elements(by_name.get(b"connection", ()))):
+    if not _has_element(by_name.get(b"connection"), b"upgrade"):
         return Refusal(400, "The Connection header must have the token Upgrade.")
     versions = by_name.get(b"sec-websocket-version", ())
     if len(versions) > 1:
@@ -201,6 +205,25 @@ def _check_websocket(by_name: dict[bytes, list[bytes]]) -> Refusal | None:
     if len(keys) != 1 or not _is_key(keys[0].strip(b" \t")):
         return Refusal(400, "There must be exactly one Sec-WebSocket-Key header: 16 bytes in base64.")
     return None
+
+
+def _has_element(values: list[bytes] | None, element: bytes) -> bool:
+    """Whether a header that is a list has an element, in whatever case."""
+    if values is None:
+        return False
+    if len(values) == 1 and values[0].lower() == element:
+        return True
+    return any(each.lower() == element.decode() for each in elements(values))
+
+
+def _read_offer(offer: bytes) -> tuple[ExtensionOffer, ...]:
+    """Parse an offer, or give what it said before: nearly all clients of a kind offer the same."""
+    return _known_offer(offer) if len(offer) <= _MAX_KNOWN_OFFER else parse_extensions(offer.decode("latin-1"))
+
+
+@lru_cache(maxsize=256)
+def _known_offer(offer: bytes) -> tuple[ExtensionOffer, ...]:
+    return parse_extensions(offer.decode("latin-1"))
 
 
 def _is_key(key: bytes) -> bool:

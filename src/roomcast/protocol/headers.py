@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 from roomcast.errors import InvalidHeader
@@ -108,6 +109,12 @@ def write_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         InvalidHeader: a name is not a token, or a value has CR, LF, NUL or another control character, which
             could begin a header or a response of its own.
     """
+    return _written(tuple(headers))
+
+
+@lru_cache(maxsize=64)
+def _written(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Write headers, or give what was written before: a server adds the same to every response of a second."""
     lines = []
     for name, value in headers:
         if _FIELD_NAME.fullmatch(name) is None:

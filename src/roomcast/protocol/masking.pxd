@@ -1,9 +1,17 @@
 # Types that Cython compiles the module of this name with: see setup.py.
 cimport cython
 
+@cython.locals(size=Py_ssize_t, masked=bytes, source=cython.p_const_uchar, target=cython.p_uchar)
+cpdef bytes mask(bytes data, Py_ssize_t start, Py_ssize_t stop)
+
 @cython.locals(
-    size=Py_ssize_t, whole=Py_ssize_t, at=Py_ssize_t, masked=bytes,
-    source=cython.p_const_uchar, target=cython.p_uchar,
+    size=Py_ssize_t, before=Py_ssize_t,
+    source=cython.p_const_uchar, target=cython.p_uchar, key_bytes=cython.p_const_uchar,
+)
+cpdef mask_onto(bytearray message, bytes data, Py_ssize_t start, Py_ssize_t stop, bytes key)
+
+@cython.locals(
+    whole=Py_ssize_t, at=Py_ssize_t,
     key0=cython.uchar, key1=cython.uchar, key2=cython.uchar, key3=cython.uchar,
 )
-cpdef bytes mask(bytes data, Py_ssize_t start, Py_ssize_t stop)
+cdef void _xor_into(unsigned char* target, const unsigned char* source, const unsigned char* key, Py_ssize_t size) noexcept

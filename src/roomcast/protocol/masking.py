@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 else:
     from roomcast.protocol import interpreted as cython
 
+    if cython.compiled:
+        from cython.cimports.cpython.bytearray import PyByteArray_Resize
+        from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
+
 
 def mask(data: bytes, start: int, stop: int) -> bytes:
     """Return `data[start:stop]` XORed with the masking key, which is the four bytes before `start`.
@@ -27,17 +31,54 @@ def mask(data: bytes, start: int, stop: int) -> bytes:
         if size < 2:
             return bytes((data[start] ^ data[start - 4],)) if size else b""
         source: Any = data
-        masked: bytes = source[start:stop]
+        masked: bytes = PyBytes_FromStringAndSize(cython.NULL, size)  # type: ignore[name-defined]
         target: Any = masked
-        whole = size & ~3
-        key0, key1, key2, key3 = source[start - 4], source[start - 3], source[start - 2], source[start - 1]
-        for at in range(0, whole, 4):
-            target[at] ^= key0
-            target[at + 1] ^= key1
-            target[at + 2] ^= key2
-            target[at + 3] ^= key3
-        for at in range(whole, size):
-            target[at] ^= source[start - 4 + (at & 3)]
+        source += start
+        _xor_into(target, source, source - 4, size)
         return masked
-    key = (data[start - 4 : start] * ((size + 3) >> 2))[:size]
-    return (int.from_bytes(data[start:stop], "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
+    return _xor(data[start:stop], data[start - 4 : start])
+
+
+def mask_onto(message: bytearray, data: bytes, start: int, stop: int, key: bytes) -> None:
+    """Append `data[start:stop]`, XORed with a masking key, to what came of a message before.
+
+    It is written where it is to stay, without a copy between.
+
+    Args:
+        message: what it is appended to.
+        data: what came.
+        start: where the piece starts.
+        stop: where the piece stops, at most `len(data)`.
+        key: four bytes, the first of which is for the first byte of the piece.
+    """
+    if cython.compiled:
+        size = stop - start
+        before = len(message)
+        PyByteArray_Resize(message, before + size)  # type: ignore[name-defined]
+        source: Any = data
+        target: Any = message
+        source += start
+        target += before
+        key_bytes: Any = key
+        _xor_into(target, source, key_bytes, size)
+    else:
+        message += _xor(data[start:stop], key)
+
+
+def _xor_into(target: Any, source: Any, key: Any, size: int) -> None:  # noqa: ANN401 - pointers
+    """Write `size` bytes at `source`, XORed, to `target`. Only where this is compiled."""
+    key0, key1, key2, key3 = key[0], key[1], key[2], key[3]
+    whole = size & ~3
+    for at in range(0, whole, 4):
+        target[at] = source[at] ^ key0
+        target[at + 1] = source[at + 1] ^ key1
+        target[at + 2] = source[at + 2] ^ key2
+        target[at + 3] = source[at + 3] ^ key3
+    for at in range(whole, size):
+        target[at] = source[at] ^ key[at & 3]
+
+
+def _xor(data: bytes, key: bytes) -> bytes:
+    size = len(data)
+    repeated = (key * ((size + 3) >> 2))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")

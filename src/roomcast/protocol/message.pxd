@@ -1,9 +1,14 @@
 # Types that Cython compiles the module of this name with: see setup.py.
 cimport cython
 
+from roomcast.protocol.masking cimport mask_onto
+
+cdef Py_ssize_t _BLOCK
+
 @cython.final
 cdef class IncomingMessage:
     cdef bint _is_text
+    cdef bint _is_ascii
     cdef object _inflater
     cdef Py_ssize_t _max_size
     cdef Py_ssize_t _fragments_left
@@ -11,5 +16,9 @@ cdef class IncomingMessage:
     cdef Py_ssize_t _checked
 
     cpdef begin_fragment(self)
-    cpdef feed(self, bytes piece)
+    @cython.locals(piece=bytearray)
+    cpdef feed(self, bytes data, Py_ssize_t start, Py_ssize_t stop, bytes key)
+    @cython.locals(source=cython.p_const_uchar)
     cpdef finish(self)
+    @cython.locals(text=cython.p_const_uchar, size=Py_ssize_t, stop=Py_ssize_t, at=Py_ssize_t, bits=cython.uchar)
+    cdef _check(self)

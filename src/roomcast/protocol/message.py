@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roomcast.errors import TooManyFrames
+from roomcast.protocol.masking import mask_onto
 from roomcast.protocol.utf8 import decoded, decoded_until
 
 if TYPE_CHECKING:
+    import cython
+
     from roomcast.protocol.deflate import Inflater
+else:
+    from roomcast.protocol import interpreted as cython
+
+    if cython.compiled:
+        from cython.cimports.cpython.unicode import PyUnicode_DATA, PyUnicode_New
+        from cython.cimports.libc.string import memcpy
+
+_BLOCK = 4096
+"""How many bytes are looked at together for one that is not ASCII."""
 
 
 class IncomingMessage:
@@ -24,7 +36,7 @@ class IncomingMessage:
         max_fragments: the most frames that it may come in.
     """
 
-    __slots__ = ("_checked", "_fragments_left", "_inflater", "_is_text", "_max_size", "_payload")
+    __slots__ = ("_checked", "_fragments_left", "_inflater", "_is_ascii", "_is_text", "_max_size", "_payload")
 
     def __init__(self, is_text: bool, inflater: Inflater | None, max_size: int, max_fragments: int) -> None:
         self._is_text = is_text
@@ -33,6 +45,7 @@ class IncomingMessage:
         self._fragments_left = max_fragments
         self._payload = bytearray()
         self._checked = 0
+        self._is_ascii = True
 
     @property
     def size(self) -> int:
@@ -54,20 +67,30 @@ class IncomingMessage:
             raise TooManyFrames("a message in more fragments than are taken")
         self._fragments_left -= 1
 
-    def feed(self, piece: bytes) -> None:
-        """Take the next piece of the payload, unmasked.
+    def feed(self, data: bytes, start: int, stop: int, key: bytes) -> None:
+        """Take the next piece of the payload.
+
+        Args:
+            data: what came.
+            start: where the piece starts in it.
+            stop: where the piece stops.
+            key: the masking key, the first byte of which is for the first byte of the piece; b"" where the
+                piece is not masked.
 
         Raises:
             InvalidText: it cannot become UTF-8 any more.
             InvalidFrame: it cannot be inflated.
             MessageTooBig: it inflated over the size limit.
         """
-        if self._inflater is None:
-            self._payload += piece
+        piece = self._payload if self._inflater is None else bytearray()
+        if key:
+            mask_onto(piece, data, start, stop, key)
         else:
+            piece += data[start:stop]
+        if self._inflater is not None:
             self._inflater.inflate(piece, self._payload, self._max_size)
         if self._is_text:
-            self._checked = decoded_until(self._payload, self._checked)
+            self._check()
 
     def finish(self) -> str | bytes:
         """Return the message: all pieces are here.
@@ -79,4 +102,29 @@ class IncomingMessage:
         """
         if self._inflater is not None:
             self._inflater.finish(self._payload, self._max_size)
-        return decoded(self._payload) if self._is_text else bytes(self._payload)
+        if not self._is_text:
+            return bytes(self._payload)
+        if cython.compiled and self._is_ascii and self._checked == len(self._payload):
+            text = PyUnicode_New(self._checked, 127)  # type: ignore[name-defined]
+            source: Any = self._payload
+            memcpy(PyUnicode_DATA(text), source, self._checked)  # type: ignore[name-defined]
+            return text  # type: ignore[no-any-return]
+        return decoded(self._payload)
+
+    def _check(self) -> None:
+        """Check what has come since the last time."""
+        if cython.compiled:
+            text: Any = self._payload
+            size = len(self._payload)
+            while self._checked < size:
+                stop = min(self._checked + _BLOCK, size)
+                bits = 0
+                for at in range(self._checked, stop):
+                    bits |= text[at]
+                if bits > 127:
+                    break
+                self._checked = stop
+            else:
+                return
+        self._is_ascii = False
+        self._checked = decoded_until(self._payload, self._checked)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomcast.errors import ConfigurationError
-from roomcast.protocol.deflate import DeflateParameters
+from roomcast.protocol.deflate import LEVEL, MEMORY_LEVEL, DeflateParameters
 
 if TYPE_CHECKING:
     from roomcast.protocol.headers import ExtensionOffer
@@ -39,8 +39,8 @@ class DeflateOptions:
     client_context_takeover: bool = False
     server_max_window_bits: int = 15
     client_max_window_bits: int = 15
-    level: int = 6
-    memory_level: int = 8
+    level: int = LEVEL
+    memory_level: int = MEMORY_LEVEL
 
     def __post_init__(self) -> None:
         for name, low, high in (

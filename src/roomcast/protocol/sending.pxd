@@ -1,10 +1,8 @@
 # Types that Cython compiles the module of this name with: see setup.py.
 cimport cython
 
-from roomcast.protocol.frames cimport client_frame, server_frame
+from roomcast.protocol.frames cimport client_frame, server_frame, text_frame
 
-cdef tuple SHORT_TEXT_HEADERS
-cdef tuple SHORT_BINARY_HEADERS
 cdef int _TEXT
 cdef int _BINARY
 
@@ -19,9 +17,7 @@ cdef class Sender:
 
     cpdef bint has_replies(self)
     cpdef bytes data_to_send(self)
-    @cython.locals(payload=bytes, length=Py_ssize_t)
     cpdef bytes send_text(self, text)
-    @cython.locals(length=Py_ssize_t)
     cpdef bytes send_bytes(self, bytes payload)
     cpdef bytes send_prepared(self, message)
     cdef _reply(self, bytes frame)

@@ -9,14 +9,8 @@ from roomcast.close_codes import CloseCode
 from roomcast.errors import OutOfOrder, UnsupportedData
 from roomcast.protocol.closing import close_payload
 from roomcast.protocol.events import Close
-from roomcast.protocol.frames import (
-    RSV1,
-    SHORT_BINARY_HEADERS,
-    SHORT_TEXT_HEADERS,
-    client_frame,
-    server_frame,
-)
-from roomcast.protocol.utf8 import unencodable
+from roomcast.protocol.frames import RSV1, client_frame, server_frame, text_frame
+from roomcast.protocol.utf8 import encoded
 
 if TYPE_CHECKING:
     from roomcast.protocol.deflate import DeflateParameters, Deflater
@@ -101,14 +95,9 @@ class Sender:
         """
         if self._sending_ended:
             raise self._ended("a text message")
-        try:
-            payload = text.encode()
-        except UnicodeEncodeError as error:
-            raise unencodable(error) from None
-        length = len(payload)
-        if length < 126 and self._mask_bit:
-            return SHORT_TEXT_HEADERS[length] + payload
-        return self._message_frame(_TEXT, payload)
+        if self._mask_bit and self._deflater is None:
+            return text_frame(text)
+        return self._message_frame(_TEXT, encoded(text))
 
     def send_bytes(self, payload: bytes) -> bytes:
         """Return the bytes that send a binary message.
@@ -121,9 +110,6 @@ class Sender:
         """
         if self._sending_ended:
             raise self._ended("a binary message")
-        length = len(payload)
-        if length < 126 and self._mask_bit:
-            return SHORT_BINARY_HEADERS[length] + payload
         return self._message_frame(_BINARY, payload)
 
     def send_prepared(self, message: PreparedMessage) -> bytes:

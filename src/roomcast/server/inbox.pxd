@@ -5,11 +5,11 @@ from roomcast.server.waiters cimport Waiters
 cdef Py_ssize_t MESSAGE_OVERHEAD
 
 @cython.final
-cdef class Inbox:
+cdef class Inbox(Waiters):
     cdef Py_ssize_t _bound
     cdef Py_ssize_t _bytes
-    cdef object _messages
-    cdef Waiters _receivers
+    cdef object _first
+    cdef object _rest
 
     cpdef bint is_empty(self)
     cpdef bint is_full(self)
@@ -17,5 +17,3 @@ cdef class Inbox:
     cpdef put(self, message)
     cpdef take(self)
     cpdef clear(self)
-    cpdef wait(self)
-    cpdef wake(self)

@@ -1,5 +1,8 @@
 cimport cython
 
+cdef Py_ssize_t FLUSH_AT
+cdef Py_ssize_t SLICE
+
 @cython.final
 cdef class Flusher:
     cdef object _loop
@@ -14,18 +17,26 @@ cdef class Flusher:
 cdef class Outbox:
     cdef object _transport
     cdef Flusher _flusher
-    cdef list _frames
+    cdef bytes _first
+    cdef list _rest
     cdef Py_ssize_t _bytes
+    cdef object _backlog
     cdef bint _marked
     cdef public Py_ssize_t bound
     cdef public bint paused
 
     cpdef put(self, bytes frame)
-    @cython.locals(waiting=Py_ssize_t)
-    cpdef bint offer(self, bytes frame)
+    cpdef bint offer(self, bytes frame, recipient=*)
     cpdef Py_ssize_t size(self)
     cpdef bint is_full(self)
-    @cython.locals(frames=list)
+    cpdef pause(self)
+    cpdef resume(self)
+    @cython.locals(frame=bytes)
     cpdef flush(self)
+    cpdef flush_all(self)
     cpdef abort(self)
     cpdef clear(self)
+    cdef _mark(self)
+    @cython.locals(frames=list)
+    cdef list _take(self)
+    cdef _flush_backlog(self, Py_ssize_t step)

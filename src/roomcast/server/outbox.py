@@ -6,13 +6,21 @@ import logging
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from roomcast.backlog import Backlog
+
 if TYPE_CHECKING:
     import asyncio
+
+    from roomcast.backlog import Recipient
 
 logger = logging.getLogger("roomcast.server")
 
 FLUSH_AT = 64 * 1024
-"""How many bytes the app's own sends collect in a tick before they are written ahead of its end."""
+"""How many bytes the app's own sends collect in a tick before they are written ahead of its end. Also how many of
+those that wait are handed at once to a transport whose peer keeps up again."""
+SLICE = 512
+"""How many outboxes are written in one turn of the event loop, some milliseconds' worth: a room of thousands is
+written in several, and who else is served has its turns in between."""
 
 
 class Flusher:
@@ -29,15 +37,20 @@ class Flusher:
         self._dirty: list[Outbox] = []
 
     def mark(self, outbox: Outbox) -> None:
-        """Have an outbox written at the end of this tick."""
+        """Have an outbox written at the end of this tick, or as soon as those before it are."""
         if not self._dirty:
             self._loop.call_soon(self.flush)
         self._dirty.append(outbox)
 
     def flush(self) -> None:
-        """Write every outbox that was marked."""
+        """Write the outboxes that were marked, the first `SLICE` of them now."""
         dirty = self._dirty
-        self._dirty = []
+        if len(dirty) > SLICE:
+            self._dirty = dirty[SLICE:]
+            dirty = dirty[:SLICE]
+            self._loop.call_soon(self.flush)
+        else:
+            self._dirty = []
         for outbox in dirty:
             try:
                 outbox.flush()
@@ -60,19 +73,23 @@ def flusher_of(loop: asyncio.AbstractEventLoop) -> Flusher:
 class Outbox:
     """What waits to be written to one peer, in order.
 
+    While the peer keeps up, that is what was put in this tick. While it does not, it is a backlog.
+
     Args:
         transport: where it is written to.
         flusher: writes it at the end of the tick.
         bound: how many bytes may wait.
     """
 
-    __slots__ = ("_bytes", "_flusher", "_frames", "_marked", "_transport", "bound", "paused")
+    __slots__ = ("_backlog", "_bytes", "_first", "_flusher", "_marked", "_rest", "_transport", "bound", "paused")
 
     def __init__(self, transport: asyncio.Transport, flusher: Flusher, bound: int) -> None:
         self._transport = transport
         self._flusher = flusher
-        self._frames: list[bytes] = []
+        self._first: bytes | None = None
+        self._rest: list[bytes] | None = None
         self._bytes = 0
+        self._backlog: Backlog[bytes] | None = None
         self._marked = False
         self.bound = bound
         self.paused = False
@@ -80,44 +97,78 @@ class Outbox:
 
     def put(self, frame: bytes) -> None:
         """Queue a frame, whatever waits already: for what must go out, and for who waits by itself."""
-        self._frames.append(frame)
-        self._bytes += len(frame)
-        if not self._marked and not self.paused:
-            self._marked = True
-            self._flusher.mark(self)
+        if self._backlog is not None:
+            self._backlog.add(frame, len(frame))
+        else:
+            if self._first is None:
+                self._first = frame
+            elif self._rest is None:
+                self._rest = [frame]
+            else:
+                self._rest.append(frame)
+            self._bytes += len(frame)
+        self._mark()
 
-    def offer(self, frame: bytes) -> bool:
-        """Queue a frame if it fits the bound, and say whether it did."""
-        if self._bytes + len(frame) > self.bound or self.paused:
-            if not self.paused:
-                self.flush()  # much may be said in one tick, and a peer that reads takes it
-            waiting = self.size()
-            # What is bigger than the bound is no sign of a slow peer, and would close every member of a room.
-            if waiting and waiting + len(frame) > self.bound:
-                return False
-        self.put(frame)
+    def offer(self, frame: bytes, recipient: Recipient | None = None) -> bool:
+        """Queue a frame if it fits the bound, or the recipient's policy makes it fit, and say whether it did."""
+        if self._backlog is None and self._bytes + len(frame) <= self.bound:
+            self.put(frame)
+            return True
+        if not self.paused:
+            self.flush()  # much may be said in one tick, and a peer that reads takes it
+        backlog = self._backlog or Backlog()
+        elsewhere = self._transport.get_write_buffer_size()
+        if not backlog.offer(frame, len(frame), recipient, self.bound, elsewhere):
+            return False
+        self._backlog = backlog
+        self._mark()
         return True
 
     def size(self) -> int:
         """Count the bytes that wait, here and in the transport."""
-        return self._bytes + self._transport.get_write_buffer_size()
+        waiting = 0 if self._backlog is None else self._backlog.size
+        return self._bytes + waiting + self._transport.get_write_buffer_size()
 
     def is_full(self) -> bool:
         """Whether one who can wait should: so much came in this tick that it is better written now."""
         return self._bytes >= FLUSH_AT or self.paused
 
+    def pause(self) -> None:
+        """Keep what comes from now on here, where it can be dropped: the peer does not keep up."""
+        self.paused = True
+        if self._backlog is None:
+            self._backlog = Backlog()
+            for frame in self._take():
+                self._backlog.add(frame, len(frame))
+
+    def resume(self) -> None:
+        """Write again: the peer keeps up."""
+        self.paused = False
+        self.flush()
+
     def flush(self) -> None:
-        """Write what waits, unless the peer does not keep up: then it stays here, where it can be dropped."""
+        """Write what waits, as far as the peer keeps up."""
         self._marked = False
-        frames = self._frames
-        if self.paused or not frames:
+        if self.paused:
             return
-        self._frames = []
-        self._bytes = 0
-        if len(frames) == 1:
-            self._transport.write(frames[0])
-        else:
-            self._transport.write(b"".join(frames))
+        if self._rest is not None:
+            self._transport.write(b"".join(self._take()))
+        elif self._first is not None:
+            frame = self._first
+            self._first = None
+            self._bytes = 0
+            self._transport.write(frame)
+        if self._backlog is not None:
+            self._flush_backlog(FLUSH_AT)
+
+    def flush_all(self) -> None:
+        """Hand all that waits to the transport, whether the peer keeps up or not: it is to be dropped no more."""
+        self.paused = False
+        self.flush()
+        self.paused = False
+        if self._backlog is not None:
+            self._flush_backlog(self._backlog.size + 1)
+            self._backlog = None
 
     def abort(self) -> None:
         """Give the connection up."""
@@ -125,5 +176,28 @@ class Outbox:
 
     def clear(self) -> None:
         """Drop what waits here. What the transport has already, it keeps: a frame cannot be cut."""
-        self._frames.clear()
+        self._take()
+        if self._backlog is not None:
+            self._backlog.clear()
+
+    def _mark(self) -> None:
+        if not self._marked and not self.paused:
+            self._marked = True
+            self._flusher.mark(self)
+
+    def _take(self) -> list[bytes]:
+        """Give what was put in this tick, and have it no more."""
+        frames = [] if self._first is None else [self._first]
+        if self._rest is not None:
+            frames += self._rest
+        self._first = self._rest = None
         self._bytes = 0
+        return frames
+
+    def _flush_backlog(self, step: int) -> None:
+        """Write what waits in steps, until the peer does not keep up any more."""
+        backlog: Backlog[bytes] = self._backlog  # type: ignore[assignment]
+        while len(backlog) and not self.paused:
+            self._transport.write(b"".join(backlog.take_up_to(step)))
+        if not self.paused:
+            self._backlog = None

@@ -16,7 +16,9 @@ cdef class Session(Wire):
     cdef object _callbacks
 
     cdef _receive_early(self, bytes data)
+    @cython.locals(given=dict)
     cdef _do(self, event)
+    cpdef bint offer(self, message, recipient=*)
     cdef _end_when_answered(self)
     cdef _send_close(self, code, reason)
     cdef _closing(self, bytes frame, code, reason)

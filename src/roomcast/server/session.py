@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from roomcast.backlog import SlowPolicy
 from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected, ProtocolError
 from roomcast.protocol.events import Close
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from roomcast.backlog import Recipient
     from roomcast.protocol.connection import Connection
     from roomcast.protocol.handshake import ServerHandshake
     from roomcast.protocol.negotiation import DeflateAgreement
@@ -69,7 +71,7 @@ class Session(Wire):
 
     # What the class that a server loads fills in.
 
-    def requested(self, data: bytes, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
+    def requested(self, data: bytes) -> None:
         """Take the request, which is the first thing that comes."""
 
     def answered(self, status: int) -> None:
@@ -82,6 +84,9 @@ class Session(Wire):
     def agree_on_deflate(self, handshake: ServerHandshake) -> DeflateAgreement | None:
         """Agree on compression, where the client offers it."""
         return handshake.accept_deflate(self._upkeep.settings.deflate)
+
+    def returned(self, task: asyncio.Task[None]) -> None:
+        """Note that the app has returned."""
 
     def gone(self) -> None:
         """Note that the transport is no more, and that the app has returned."""
@@ -155,12 +160,13 @@ class Session(Wire):
         if self._is_over:
             return
         if self._opening is None:
-            self.requested(data, self._transport)
+            self.requested(data)
         elif not self._opening.receive_early(data):
             self._transport.abort()
 
-    def _app_done(self, _task: asyncio.Task[None]) -> None:
+    def _app_done(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        self.returned(task)
         if self._is_lost:
             self._finished()
 
@@ -199,10 +205,11 @@ class Session(Wire):
             await self._drain()
 
     def _do(self, event: dict[str, Any]) -> None:
-        kind = event.get("type")
+        given: dict[str, Any] = event if type(event) is dict else dict(event)
+        kind = given.get("type")
         if self._is_open and kind == "websocket.send":
-            message = event.get("text")
-            if message is None or event.get("bytes") is not None or not isinstance(message, str):
+            message = given.get("text")
+            if message is None or not isinstance(message, str) or given.get("bytes") is not None:
                 message = message_of(event)
             if isinstance(message, str):
                 self._outbox.put(self._connection.send_text(message))
@@ -250,13 +257,19 @@ class Session(Wire):
         """Whether nothing more is taken: the connection is over."""
         return self._is_over
 
-    def offer(self, message: PreparedMessage) -> bool:
-        """Take a message made for many, and say whether it was taken."""
+    def offer(self, message: PreparedMessage, recipient: Recipient | None = None) -> bool:
+        """Take a message made for many, and say whether it was taken.
+
+        Args:
+            message: the message.
+            recipient: for whom it is, with what is done where too much waits; None: the connection is closed.
+        """
         if not self._is_open:
             return False
-        if self._outbox.offer(self._connection.send_prepared(message)):
+        if self._outbox.offer(self._connection.send_prepared(message), recipient):
             return True
-        self._too_slow()
+        if recipient is None or recipient.policy is SlowPolicy.DISCONNECT:
+            self._too_slow()
         return False
 
     def close(self, code: int, reason: str = "") -> None:
@@ -316,7 +329,8 @@ class Session(Wire):
         self._upkeep.keepalive.stop(self)
         self._upkeep.openings.discard(self)
         self._inbox.wake()
-        self._senders.wake()
+        if self._senders is not None:
+            self._senders.wake()
         callbacks = self._callbacks
         self._callbacks = None
         for callback in callbacks or ():

@@ -44,6 +44,13 @@ class Upkeep:
         self.openings = Deadlines["Session"](self.timer, settings.handshake_timeout, _opening_is_late)
         self.answers = Deadlines["Session"](self.timer, ANSWER_TIMEOUT, _answer_is_late)
         self.closings = Deadlines["Wire"](self.timer, settings.close_timeout, _closing_is_late)
+        self._server: tuple[str, int | None] | None = None
+
+    def shared(self, server: tuple[str, int | None] | None) -> tuple[str, int | None] | None:
+        """Give the same object for the same address of the server, which mostly has one."""
+        if server != self._server:
+            self._server = server
+        return self._server
 
 
 def _opening_is_late(session: Session) -> None:

@@ -8,9 +8,8 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, unquote_to_bytes
 
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
-
 from roomcast.protocol.handshake import Refusal, ServerHandshake, read_request
+from roomcast.server.request import read_head
 from roomcast.server.session import Session
 from roomcast.server.settings import Settings
 from roomcast.server.upkeep import Upkeep
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from roomcast.protocol.negotiation import DeflateAgreement
+    from roomcast.server.request import RequestHead, RequestHeaders
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -65,7 +65,12 @@ class WebSocketProtocol(Session):
         self._scope: dict[str, Any] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport from uvicorn's HTTP class."""
+        """Take the transport from an HTTP class."""
+        http: Any = transport.get_protocol()
+        if getattr(http, "parser", None) is not None:
+            # uvicorn's class and its parser hold each other, and both are done with this connection: without this,
+            # only the garbage collector could free them.
+            http.parser = None
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         super().connection_made(transport)
 
@@ -73,26 +78,30 @@ class WebSocketProtocol(Session):
         """Be no connection of uvicorn's any more."""
         self._server_state.connections.discard(self)
 
-    def requested(self, data: bytes, transport: asyncio.Transport) -> None:
+    def requested(self, data: bytes) -> None:
         """Take the request from uvicorn's HTTP class, which has parsed it and written it again."""
-        head, _, _ = data.partition(b"\r\n\r\n")
-        request, *lines = head.split(b"\r\n")
-        method, target, version = request.split(b" ", 2)
-        headers = []
-        for line in lines:
-            name, _, value = line.partition(b":")
-            headers.append((name.lower(), value.strip(b" \t")))
-        answer = read_request(method.decode("latin-1"), target, version.decode("latin-1")[5:], headers)
-        self._scope = self._make_scope(transport, target, headers)
+        read = read_head(data)
+        if read is None:
+            self.refuse(Refusal(400, "The request is not as RFC 9112 wants it."))
+        else:
+            self.asked(*read)
+
+    def asked(self, head: RequestHead, early: bytes) -> None:
+        """Take a request, and what came behind it too early."""
+        answer = read_request(head.method, head.target, head.version, head.headers)
+        self._scope = self._make_scope(head.target, head.headers)
         if isinstance(answer, Refusal):
             self.answered(answer.status)
             self.refuse(answer)
             return
         self._scope["subprotocols"] = list(answer.subprotocols)
-        tasks = self._server_state.tasks
-        task = self.ask(answer, self._config.loaded_app, self._scope)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        self._server_state.tasks.add(self.ask(answer, self._config.loaded_app, self._scope))
+        if early:
+            self.data_received(early)
+
+    def returned(self, task: asyncio.Task[None]) -> None:
+        """Be no task of uvicorn's any more."""
+        self._server_state.tasks.discard(task)
 
     def answered(self, status: int) -> None:
         """Write the access log's line."""
@@ -113,9 +122,8 @@ class WebSocketProtocol(Session):
         """Agree on compression, unless uvicorn is told not to."""
         return super().agree_on_deflate(handshake) if self._config.ws_per_message_deflate else None
 
-    def _make_scope(
-        self, transport: asyncio.Transport, target: bytes, headers: list[tuple[bytes, bytes]]
-    ) -> dict[str, Any]:
+    def _make_scope(self, target: bytes, headers: RequestHeaders) -> dict[str, Any]:
+        transport = self._transport
         raw_path, _, query_string = _ORIGIN.sub(b"", target).partition(b"?")
         raw_path = raw_path or b"/"
         root_path = self._config.root_path
@@ -123,9 +131,9 @@ class WebSocketProtocol(Session):
             "type": "websocket",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.5"},
             "http_version": "1.1",
-            "scheme": "wss" if is_ssl(transport) else "ws",
-            "server": get_local_addr(transport),
-            "client": get_remote_addr(transport),
+            "scheme": "ws" if transport.get_extra_info("sslcontext") is None else "wss",
+            "server": self._upkeep.shared(_server_address(transport.get_extra_info("sockname"))),
+            "client": _client_address(transport.get_extra_info("peername")),
             "root_path": root_path,
             "path": root_path + unquote_to_bytes(raw_path).decode(errors="replace"),
             "raw_path": root_path.encode() + raw_path,
@@ -135,6 +143,18 @@ class WebSocketProtocol(Session):
             "state": self._app_state.copy(),
             "extensions": {"websocket.http.response": {}, "roomcast.outlet": {"outlet": self}},
         }
+
+
+def _server_address(sockname: Any) -> tuple[str, int | None] | None:  # noqa: ANN401 - whatever the family has
+    """Give the scope's `server`: host and port, or the path of a Unix socket and None."""
+    if isinstance(sockname, tuple):
+        return sockname[0], int(sockname[1])
+    return (sockname, None) if isinstance(sockname, str) and sockname else None
+
+
+def _client_address(peername: Any) -> tuple[str, int] | None:  # noqa: ANN401 - whatever the family has
+    """Give the scope's `client`: host and port, None for a Unix socket."""
+    return (peername[0], int(peername[1])) if isinstance(peername, tuple) else None
 
 
 def _upkeep(kind: type[WebSocketProtocol], config: Config, loop: asyncio.AbstractEventLoop) -> Upkeep:

@@ -1,9 +1,8 @@
 cimport cython
 
-@cython.final
 cdef class Waiters:
     cdef object _loop
-    cdef object _first
+    cdef object _waiter
     cdef list _others
 
     cpdef wait(self)

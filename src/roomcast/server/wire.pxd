@@ -9,8 +9,8 @@ cdef Py_ssize_t STEP
 cdef Py_ssize_t _PINGED
 
 cdef class Wire:
-    cdef object _upkeep
-    cdef object _transport
+    cdef readonly object _upkeep
+    cdef readonly object _transport
     cdef Outbox _outbox
     cdef Connection _connection
     cdef bint _is_open

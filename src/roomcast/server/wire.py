@@ -59,7 +59,7 @@ class Wire:
         self._reading_paused = False
         self._may_be_deflated = False
         self._ending: Close | ProtocolError | None = None
-        self._senders = Waiters(upkeep.loop)
+        self._senders: Waiters | None = None
         self._is_lost = False
         self._is_silent = False
         self._stuck_at = _PINGED
@@ -137,13 +137,12 @@ class Wire:
 
     def pause_writing(self) -> None:
         """Note that the peer does not keep up."""
-        self._outbox.paused = True
+        self._outbox.pause()
 
     def resume_writing(self) -> None:
         """Note that the peer keeps up again."""
-        self._outbox.paused = False
-        self._outbox.flush()
-        if not self._outbox.paused:
+        self._outbox.resume()
+        if not self._outbox.paused and self._senders is not None:
             self._senders.wake()
 
     def write(self, data: bytes) -> None:
@@ -156,6 +155,8 @@ class Wire:
         if not self._outbox.paused:
             return True
         try:
+            if self._senders is None:
+                self._senders = Waiters(self._upkeep.loop)
             async with asyncio.timeout(self._upkeep.settings.send_timeout):
                 await self._senders.wait()
         except TimeoutError:
@@ -207,5 +208,4 @@ class Wire:
 
     def _write_all(self) -> None:
         self._upkeep.closings.add(self)
-        self._outbox.paused = False  # nothing of it may be dropped any more: all of it is the transport's now
-        self._outbox.flush()
+        self._outbox.flush_all()

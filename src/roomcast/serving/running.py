@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 WEBSOCKETS = "roomcast.server.uvicorn:WebSocketProtocol"
 """The WebSocket protocol that uvicorn loads."""
 
+HTTP = "roomcast.server.http:HTTPProtocol"
+"""The HTTP protocol that uvicorn loads."""
+
 LOOP = "asyncio" if sys.platform == "win32" else "uvloop"
 """The event loop: there is no uvloop for Windows."""
 
@@ -69,7 +72,7 @@ def run(
         workers=workers,
         reload=reload,
         loop=LOOP,
-        http="httptools",
+        http=HTTP,
         ws=WEBSOCKETS,
         log_level=log_level,
         ssl_certfile=certfile,
