@@ -6,6 +6,7 @@ import argparse
 import shlex
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from benchmarks.picture import draw
 from benchmarks.processes import Failed, allow_many_files
 from benchmarks.results import Results
 from benchmarks.table import table
-from benchmarks.workloads import WORKLOADS, Plan
+from benchmarks.workload import Plan
+from benchmarks.workloads import WORKLOADS
 
 RESULTS = HERE / "results.json"
 PICTURE = ROOT / "docs" / "performance.svg"
@@ -90,9 +92,9 @@ def run(chosen: argparse.Namespace) -> Results:
             installed.append(Installed(server, places))
         except Unavailable as why:
             for workload in WORKLOADS:
-                if workload.name in asked:
+                if workload.name in asked and workload.app in server.commands:
                     results.outcome(workload, server).failure = f"cannot be installed: {why}"
-    plan = Plan(results.seconds, plan.idle_connections)
+    plan = replace(plan, seconds=results.seconds)
     for workload in WORKLOADS:
         if workload.name in asked:
             measure(workload, installed, compiled("load"), rounds, plan, results)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import zlib
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO
 
-from benchmarks.frames import ACCEPT, COMPRESSED, Message
+from benchmarks.frames import ACCEPT, COMPRESSED, ROOM_PATH, Message
 from benchmarks.processes import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TIMEOUT = 5.0
+OFFER = "permessage-deflate"
 FIN = 0x80
 CONTROL = 0x08
 
@@ -41,6 +44,49 @@ def check_echo(port: int, request: bytes, messages: Iterable[Message]) -> str:
             return agreement
     except OSError as error:
         raise Failed(f"did not answer: {error}") from None
+
+
+def check_room(port: int, request: bytes, messages: Iterable[Message]) -> str:
+    """Open two connections in a room, and see that what one says comes to both, each once and in order.
+
+    A server may wrap the text in JSON of its own, and may say other things too.
+
+    Returns:
+        What the server answered to the offer of compression; nothing where it did not.
+
+    Raises:
+        Failed: what was wrong.
+    """
+    room = ROOM_PATH.replace("00000", "99999")  # one that the load has no members in
+    request = request.replace(ROOM_PATH.encode(), room.encode())
+    try:
+        with ExitStack() as stack:
+            members = []
+            for _ in range(2):
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT))
+                connection.sendall(request)
+                stream = connection.makefile("rb")
+                agreement = _read_response(stream)
+                if OFFER.encode() in request and OFFER not in agreement:
+                    raise Failed(f"speaks no {OFFER}")
+                members.append((connection, stream, zlib.decompressobj(wbits=-15)))
+            for message in messages:
+                members[0][0].sendall(message.frame())
+                wanted = json.loads(message.payload)["text"]
+                for _, stream, inflater in members:
+                    if _read_text(stream, inflater) != wanted:
+                        raise Failed(f"did not give {len(wanted)} characters to a member as they were")
+            return agreement
+    except OSError as error:
+        raise Failed(f"did not answer: {error}") from None
+
+
+def _read_text(stream: BinaryIO, inflater: zlib._Decompress) -> str:
+    """Give what a member says, in the next message that says anything."""
+    while True:
+        message = json.loads(_read_message(stream, inflater))
+        if "text" in message:
+            return str(message["text"])
 
 
 def _read_response(stream: BinaryIO) -> str:

@@ -17,6 +17,13 @@ DEFLATE_OFFER = b"permessage-deflate; client_max_window_bits"
 
 MASK = bytes.fromhex("37fa213d")
 
+ECHO_PATH = "/ws/echo"
+ROOM_PATH = "/ws/chat?room=00000"
+"""Where the load writes the number of a room."""
+
+NUMBER = "~0000000"
+"""Where the load writes the number of a publication: see c/room.c."""
+
 TEXT = 0x81
 BINARY = 0x82
 COMPRESSED = 0x40
@@ -83,10 +90,10 @@ class Message:
         return head + MASK + masked(payload)
 
 
-def request(port: int, *, deflate: bool) -> bytes:
+def request(port: int, *, deflate: bool, path: str = ECHO_PATH) -> bytes:
     """Build the request that opens a connection."""
     lines = [
-        b"GET /echo HTTP/1.1",
+        b"GET %s HTTP/1.1" % path.encode(),
         b"Host: 127.0.0.1:%d" % port,
         b"Upgrade: websocket",
         b"Connection: Upgrade",
@@ -110,6 +117,17 @@ def deflated(payload: bytes) -> bytes:
     """Compress a message by itself (RFC 7692, section 7.2.1), with a window that every agreement allows."""
     compressor = zlib.compressobj(wbits=-9)
     return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def said(size: int, count: int = 1) -> tuple[Message, ...]:
+    """Make what a member of a room says: JSON of that many bytes, with a place for the publication's number."""
+    chance = random.Random(size)
+    messages = []
+    for _ in range(count):
+        words = " ".join([NUMBER, *chance.choices(WORDS, k=size)])
+        text = words[: size - len('{"text":""}')]
+        messages.append(Message(json.dumps({"text": text}, separators=(",", ":")).encode(), is_text=True))
+    return tuple(messages)
 
 
 def plain(size: int, *, is_text: bool) -> tuple[Message, ...]:

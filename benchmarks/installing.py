@@ -20,6 +20,8 @@ BUILD = ROOT / "build" / "bench"
 HERE = ROOT / "benchmarks"
 CONSTRAINTS = (ROOT / "constraints.txt", HERE / "constraints.txt")
 BUN = "bun@1.4.5"
+PROGRAMS = {"load": ("load.c", "connection.c", "room.c", "load.h"), "floor": ("floor.c",)}
+"""The C programs, and what each is made of."""
 TIMEOUT = 300.0
 """How many seconds one step of an installation may take."""
 
@@ -45,8 +47,8 @@ def install(server: Server) -> dict[str, str]:
     python = _environment(server.home.value)
     if "roomcast" in server.needs:
         _install_ours(python, pure=server.home is Home.PURE)
-    else:
-        _install_packages(python, server.needs)
+    if packages := tuple(name for name in server.needs if name != "roomcast"):
+        _install_packages(python, packages)
     return places | {"python": str(python)}
 
 
@@ -67,11 +69,12 @@ def compiled(name: str) -> Path:
     Raises:
         Unavailable: there is no C compiler, or it refuses.
     """
-    source = HERE / "c" / f"{name}.c"
+    sources = [HERE / "c" / source for source in PROGRAMS[name]]
     program = BUILD / name
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+    if not program.exists() or program.stat().st_mtime < max(source.stat().st_mtime for source in sources):
         BUILD.mkdir(parents=True, exist_ok=True)
-        _run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(program), str(source)])
+        units = [str(source) for source in sources if source.suffix == ".c"]
+        _run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(program), *units])
     return program
 
 

@@ -1,4 +1,4 @@
-"""The load: the C program that drives a server, and what it says."""
+"""The load: the C program that drives a server, and what it says. See c/load.c and c/room.c for what it does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+@dataclass(frozen=True)
+class Traffic:
+    """Publications, and where they go.
+
+    Attributes:
+        in_flight: how many there are at any time, in all rooms together.
+        first: the number of the first room.
+        rooms: how many rooms, which get one publication each in turn.
+        publishers: how many members of each room publish, in turn.
+        beside_an_echo: whether a connection that is in no room has an echo in flight meanwhile.
+        patience: after how many seconds without any delivery it ends: the room stands still.
+    """
+
+    in_flight: int
+    first: int = 0
+    rooms: int = 1
+    publishers: int = 1
+    beside_an_echo: bool = False
+    patience: float = 5.0
+
+
 class Load:
-    """The load, connected to one server. See c/load.c for what its commands do.
+    """The load, connected to one server.
 
     Args:
         process: the program.
+        directory: where to write what it is to read.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], directory: Path) -> None:
         self._process = process
+        self._directory = directory
 
     def open(self, count: int, seconds: float = 60.0) -> dict[str, float]:
         """Open connections: `count`, or as many as it can in the time."""
@@ -33,6 +57,30 @@ class Load:
     def echo(self, seconds: float) -> dict[str, float]:
         """Have a message in flight on each connection for some time."""
         return self._ask(f"echo {seconds}")
+
+    def use(self, request: bytes) -> None:
+        """Open connections with another request from now on."""
+        file = self._directory / "another"
+        file.write_bytes(request)
+        self._ask(f"request {file}")
+
+    def rooms(self, count: int, members: int, seconds: float = 60.0) -> int:
+        """Open connections: `members` in each of `count` rooms, or of as many as it can in the time.
+
+        Returns:
+            How many rooms there are that have all their members.
+        """
+        return int(self._ask(f"rooms {count} {members} {seconds}")["rooms"])
+
+    def deaf(self, room: int) -> None:
+        """Open one more connection in a room, and read nothing from it."""
+        self._ask(f"deaf {room}")
+
+    def publish(self, traffic: Traffic, seconds: float) -> dict[str, float]:
+        """Have publications in flight for some time."""
+        verb = "watch" if traffic.beside_an_echo else "publish"
+        rooms = f"{traffic.first} {traffic.rooms} {traffic.publishers}"
+        return self._ask(f"{verb} {rooms} {traffic.in_flight} {seconds} {traffic.patience}")
 
     def _ask(self, command: str) -> dict[str, float]:
         process = self._process
@@ -69,7 +117,7 @@ def loading(program: Path, port: int, core: int, request: bytes, frames: Iterabl
                 text=True,
             )
         try:
-            yield Load(process)
+            yield Load(process, Path(directory))
         finally:
             try:
                 process.communicate(timeout=5)  # closes its stdin, at which it ends

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks import frames
-from benchmarks.check import check_echo
+from benchmarks.check import check_echo, check_room
 from benchmarks.load import loading
 from benchmarks.processes import Cores, Failed, free_port, running
+from benchmarks.servers import App
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.results import Results
     from benchmarks.servers import Server
-    from benchmarks.workloads import Plan, Workload
+    from benchmarks.workload import Plan, Workload
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class Installed:
     server: Server
     places: dict[str, str]
 
-    def command(self, port: int) -> list[str]:
+    def command(self, app: App, port: int, data: str) -> list[str]:
         """Give what starts it."""
-        return [part.format(port=port, **self.places) for part in self.server.command]
+        return [part.format(port=port, data=data, **self.places) for part in self.server.commands[app]]
 
 
 def measure(
@@ -42,7 +44,9 @@ def measure(
     """Measure each server once a round, so that what happens to the machine meanwhile happens to all alike.
 
     Each is started for it anew. Who begins changes from round to round. One that fails is not tried again.
+    Those that do not serve what the workload is about are left out.
     """
+    servers = [installed for installed in servers if workload.app in installed.server.commands]
     for number in range(rounds):
         first = number % len(servers)
         for installed in servers[first:] + servers[:first]:
@@ -66,10 +70,17 @@ def _measure_once(
 ) -> tuple[str, dict[str, float]]:
     cores = Cores.of_this_machine()
     port = free_port()
-    deflate = any(message.compressed for message in workload.messages)
-    request = frames.request(port, deflate=deflate)
+    is_room = workload.app is App.ROOMS
+    path = frames.ROOM_PATH if is_room else frames.ECHO_PATH
+    request = frames.request(port, deflate=workload.offers_deflate, path=path)
     sent = [message.frame() for message in workload.messages]
-    with running(installed.command(port), port, cores.server, installed.places["apps"]) as server:
-        compression = check_echo(port, request, workload.messages)
+    check = check_room if is_room else check_echo
+    with (
+        tempfile.TemporaryDirectory() as data,
+        running(
+            installed.command(workload.app, port, data), port, cores.server, installed.places["apps"]
+        ) as server,
+    ):
+        compression = check(port, request, workload.messages)
         with loading(load, port, cores.load, request, sent) as driven:
             return compression, workload.measure(server, driven, plan)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Results
     from benchmarks.servers import Server
-    from benchmarks.workloads import Metric, Workload
+    from benchmarks.workload import Metric, Workload
 
 COLUMNS = 2
 WIDTH = 960
@@ -136,7 +136,7 @@ def _panel(results: Results, panel: Panel, left: int, top: int) -> Iterator[str]
         if value > largest:  # the bar is cut
             at = left + NAME + room - 14
             yield f'<path class="page" d="M{at} {line + 5}l5 -18h4l-5 18z"/>'
-        ratio = results.ratio(workload, server, metric.key)
+        ratio = None if metric.is_absolute else results.ratio(workload, server, metric.key)
         doubted = metric.is_the_loads_too and results.waited(workload, server)
         said = "> " * doubted + f"{value:,.{metric.digits}f}"
         yield _text(left + NAME + width + 6, line, said, "number")

@@ -46,10 +46,17 @@ class Cores:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tree of processes has used: CPU in seconds, and memory in bytes."""
+    """What a tree of processes has used: CPU in seconds, and memory in bytes.
+
+    Attributes:
+        cpu_seconds: in user and system mode.
+        resident: how much memory it has.
+        peak: the most that it had since it started, or since `begin_peak`.
+    """
 
     cpu_seconds: float
     resident: int
+    peak: int
 
 
 class ServerProcess:
@@ -70,15 +77,22 @@ class ServerProcess:
         Raises:
             Failed: it has ended.
         """
-        ticks = pages = 0
+        ticks = pages = peak = 0
         for pid in self._tree():
             with suppress(FileNotFoundError, ProcessLookupError):
                 fields = _stat(pid)
                 ticks += sum(map(int, fields[11:15]))  # its own, in user and system mode, and its dead children's
                 pages += int(fields[21])
+                peak += _peak(pid)
         if not pages:
             raise Failed("the server ended")
-        return Usage(ticks / TICKS, pages * PAGE)
+        return Usage(ticks / TICKS, pages * PAGE, peak)
+
+    def begin_peak(self) -> int:
+        """Forget the most memory that it had; gives how much it has now, in bytes."""
+        for pid in self._tree():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+        return self.usage().peak
 
     def is_running(self) -> bool:
         """Whether its first process lives."""
@@ -177,3 +191,8 @@ def _listens(server: ServerProcess) -> bool:
 def _stat(pid: int) -> list[str]:
     """Give the fields of /proc/PID/stat from the third on: the second is a name, which may have spaces."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _peak(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)

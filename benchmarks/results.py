@@ -8,13 +8,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.servers import OURS, SERVERS, Kind
-from benchmarks.workloads import LOAD, WORKLOADS
+from benchmarks.workload import LOAD
+from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.servers import Server
-    from benchmarks.workloads import Workload
+    from benchmarks.workload import Workload
 
 
 TIMES = "\N{MULTIPLICATION SIGN}"

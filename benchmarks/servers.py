@@ -1,12 +1,26 @@
 """The servers that are compared, and how each is started.
 
-Each is one process, without an access log, and with room for messages of 16 MiB.
+Each is one process, without an access log, and with room for messages of 16 MiB. Most serve an echo and rooms, by
+one program or by two; where a workload needs what a server does not have, that server takes no part in it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class App(Enum):
+    """What a server is asked to do."""
+
+    ECHO = "echo"
+    """Send each message back, on any path."""
+    ROOMS = "rooms"
+    """Send each message to all members of the room, at /ws/chat?room=NAME; an echo at /ws/echo."""
 
 
 class Kind(Enum):
@@ -37,7 +51,8 @@ class Server:
         name: what the command line and the results call it.
         title: what the table and the picture call it.
         kind: what it is to the comparison.
-        command: its arguments, with the placeholders `{python}`, `{bun}`, `{floor}`, `{apps}` and `{port}`.
+        commands: what starts it, by what it then does: its arguments, with the placeholders `{python}`, `{bun}`,
+            `{floor}`, `{apps}`, `{port}`, and `{data}`, an empty directory of its own.
         home: where it is installed.
         needs: what pip installs for it; the first is what it is named after in a list of versions.
     """
@@ -45,82 +60,115 @@ class Server:
     name: str
     title: str
     kind: Kind
-    command: tuple[str, ...]
+    commands: dict[App, tuple[str, ...]]
     home: Home = Home.PEERS
     needs: tuple[str, ...] = ()
 
 
-def _uvicorn(websockets: str) -> tuple[str, ...]:
+def _both(*command: str) -> dict[App, tuple[str, ...]]:
+    return dict.fromkeys(App, command)
+
+
+def _asgi(start: Callable[[str], tuple[str, ...]]) -> dict[App, tuple[str, ...]]:
+    """Have an ASGI server run `apps/echo.py` or `apps/room.py`."""
+    return {App.ECHO: start("echo"), App.ROOMS: start("room")}
+
+
+def _uvicorn(websockets: str, app: str, *more: str) -> tuple[str, ...]:
     return (
-        *("{python}", "-m", "uvicorn", "echo:application", "--app-dir", "{apps}", "--port", "{port}"),
+        *("{python}", "-m", "uvicorn", app, "--app-dir", "{apps}", "--port", "{port}"),
         *("--ws", websockets, "--loop", "uvloop", "--http", "httptools"),
-        *("--lifespan", "off", "--no-access-log", "--log-level", "warning"),
+        *("--no-access-log", "--log-level", "warning", *more),
+    )
+
+
+def _stock_uvicorn(websockets: str) -> dict[App, tuple[str, ...]]:
+    return _asgi(lambda module: _uvicorn(websockets, f"{module}:application", "--lifespan", "off"))
+
+
+def _granian(module: str) -> tuple[str, ...]:
+    return (
+        *("{python}", "-m", "granian", f"{module}:application", "--working-dir", "{apps}", "--port", "{port}"),
+        *("--interface", "asginl", "--loop", "uvloop", "--workers", "1", "--ws", "--no-access-log"),
+        # It serves no more connections at once than this.
+        *("--backpressure", "65536", "--log-level", "warning"),
+    )
+
+
+def _hypercorn(module: str) -> tuple[str, ...]:
+    return (
+        *("{python}", "-m", "hypercorn", f"{{apps}}/{module}.py:application", "--bind", "127.0.0.1:{port}"),
+        *("--worker-class", "uvloop", "--workers", "1", "--backlog", "2048", "--log-level", "warning"),
+    )
+
+
+def _daphne(module: str) -> tuple[str, ...]:
+    return (
+        *("{python}", "-m", "daphne", f"{module}:application", "--bind", "127.0.0.1", "--port", "{port}"),
+        *("--verbosity", "0", "--websocket_timeout", "-1"),
+        *("--websocket-max-message-size", "16777216", "--websocket-max-frame-size", "16777216"),
+    )
+
+
+def _chat(broker: str) -> tuple[str, ...]:
+    return (
+        *("{python}", "-m", "roomcast", "serve", "--port", "{port}", "--broker", broker),
+        *("--log-level", "warning"),
     )
 
 
 _UVICORN = ("uvicorn", "uvloop", "httptools")
-_OURS = _uvicorn("roomcast.server.uvicorn:WebSocketProtocol")
+_OURS = {
+    App.ECHO: _uvicorn("roomcast.server.uvicorn:WebSocketProtocol", "echo:application", "--lifespan", "off"),
+    App.ROOMS: _chat("memory://"),
+}
 
 SERVERS = (
     Server("roomcast", "Roomcast", Kind.OURS, _OURS, needs=("roomcast",)),
     Server("roomcast-pure", "Roomcast, interpreted", Kind.OURS, _OURS, Home.PURE, needs=("roomcast",)),
     Server(
+        "roomcast-sqlite",
+        "Roomcast, on SQLite",
+        Kind.OURS,
+        {App.ROOMS: _chat("sqlite:///{data}/chat.db")},
+        needs=("roomcast",),
+    ),
+    Server(
+        "roomcast-foreign",
+        "Roomcast on websockets",
+        Kind.OURS,
+        {App.ROOMS: _uvicorn("websockets-sansio", "roomcast.chat:create_app", "--factory")},
+        needs=("roomcast", *_UVICORN, "websockets"),
+    ),
+    Server(
         "uvicorn-sansio",
         "uvicorn, websockets",
         Kind.ASGI,
-        _uvicorn("websockets-sansio"),
+        _stock_uvicorn("websockets-sansio"),
         needs=(*_UVICORN, "websockets"),
     ),
-    Server("uvicorn-wsproto", "uvicorn, wsproto", Kind.ASGI, _uvicorn("wsproto"), needs=(*_UVICORN, "wsproto")),
     Server(
-        "granian",
-        "Granian",
-        Kind.ASGI,
-        (
-            *("{python}", "-m", "granian", "echo:application", "--working-dir", "{apps}", "--port", "{port}"),
-            *("--interface", "asginl", "--loop", "uvloop", "--workers", "1", "--ws", "--no-access-log"),
-            # It serves no more connections at once than this.
-            *("--backpressure", "65536", "--log-level", "warning"),
-        ),
-        needs=("granian", "uvloop"),
+        "uvicorn-wsproto", "uvicorn, wsproto", Kind.ASGI, _stock_uvicorn("wsproto"), needs=(*_UVICORN, "wsproto")
     ),
-    Server(
-        "hypercorn",
-        "Hypercorn",
-        Kind.ASGI,
-        (
-            *("{python}", "-m", "hypercorn", "{apps}/echo.py:application", "--bind", "127.0.0.1:{port}"),
-            *("--worker-class", "uvloop", "--workers", "1", "--backlog", "2048", "--log-level", "warning"),
-        ),
-        needs=("hypercorn", "uvloop"),
-    ),
-    Server(
-        "daphne",
-        "Daphne",
-        Kind.ASGI,
-        (
-            *("{python}", "-m", "daphne", "echo:application", "--bind", "127.0.0.1", "--port", "{port}"),
-            *("--verbosity", "0", "--websocket_timeout", "-1"),
-            *("--websocket-max-message-size", "16777216", "--websocket-max-frame-size", "16777216"),
-        ),
-        needs=("daphne",),
-    ),
+    Server("granian", "Granian", Kind.ASGI, _asgi(_granian), needs=("granian", "uvloop")),
+    Server("hypercorn", "Hypercorn", Kind.ASGI, _asgi(_hypercorn), needs=("hypercorn", "uvloop")),
+    Server("daphne", "Daphne", Kind.ASGI, _asgi(_daphne), needs=("daphne",)),
     Server(
         "picows",
         "picows",
         Kind.OTHER,
-        ("{python}", "{apps}/picows_echo.py", "{port}"),
+        _both("{python}", "{apps}/picows_app.py", "{port}"),
         needs=("picows", "uvloop"),
     ),
     Server(
         "socketify",
         "socketify (uWebSockets)",
         Kind.OTHER,
-        ("{python}", "{apps}/socketify_echo.py", "{port}"),
+        _both("{python}", "{apps}/socketify_app.py", "{port}"),
         needs=("socketify",),
     ),
-    Server("bun", "Bun", Kind.OTHER, ("{bun}", "{apps}/bun_echo.js", "{port}"), Home.BUN),
-    Server("floor", "C: epoll, parse, send", Kind.FLOOR, ("{floor}", "{port}"), Home.FLOOR),
+    Server("bun", "Bun", Kind.OTHER, _both("{bun}", "{apps}/bun_app.js", "{port}"), Home.BUN),
+    Server("floor", "C: epoll, parse, send", Kind.FLOOR, _both("{floor}", "{port}"), Home.FLOOR),
 )
 
 OURS = SERVERS[0]

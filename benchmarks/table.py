@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Results
     from benchmarks.servers import Server
-    from benchmarks.workloads import Workload
+    from benchmarks.workload import Workload
 
 
 MIN_ROUNDS = 3
@@ -44,7 +44,7 @@ def _row(results: Results, workload: Workload, server: Server) -> str:
     row = ""
     for metric in workload.metrics:
         value = results.value(workload, server, metric.key)
-        ratio = results.ratio(workload, server, metric.key)
+        ratio = None if metric.is_absolute else results.ratio(workload, server, metric.key)
         number = "-" if value is None else f"{value:,.{metric.digits}f}"
         doubted = metric.is_the_loads_too and results.waited(workload, server)
         row += f"{'~' * doubted + number:>11}" + ("" if ratio is None else f"{ratio:.2f} {TIMES}").rjust(8)

@@ -1,95 +1,22 @@
-"""The workloads: what is asked of a server, and what is measured.
-
-A workload is a dataclass with `name`, `title`, `metrics`, what its clients send, and `measure`. To add one, write
-it, give the load a command for it if it needs one, and put it into `WORKLOADS`. `measure` gets a server that was
-started for it alone, with no connection yet; it returns a number for each metric, and others worth keeping.
-"""
+"""The workloads: echoes, connections that come, and connections that stay. Those of rooms are in rooms.py."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from benchmarks.frames import Message, chat, plain
+from benchmarks.frames import chat, plain
 from benchmarks.processes import Failed
+from benchmarks.rooms import ROOMS
+from benchmarks.servers import App
+from benchmarks.workload import CPU, LOAD, MEDIAN, RATE, TAIL, Metric
 
 if TYPE_CHECKING:
+    from benchmarks.frames import Message
     from benchmarks.load import Load
     from benchmarks.processes import ServerProcess
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number that a workload finds.
-
-    Attributes:
-        key: what the results call it.
-        title: what the table calls it.
-        more_is_better: whether more of it is better.
-        digits: how many of them the table shows behind the point.
-        is_the_loads_too: whether a load that is slower than the server spoils it.
-    """
-
-    key: str
-    title: str
-    more_is_better: bool = False
-    digits: int = 0
-    is_the_loads_too: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long one measurement takes, and how large it is.
-
-    Attributes:
-        seconds: how long a server is kept busy.
-        idle_connections: how many connections do nothing.
-        max_handshakes: how many connections are opened at the most.
-    """
-
-    seconds: float
-    idle_connections: int
-    max_handshakes: int = 20000
-
-
-class Workload(Protocol):
-    """Something to ask of a server."""
-
-    @property
-    def name(self) -> str:
-        """What the command line and the results call it."""
-
-    @property
-    def title(self) -> str:
-        """What the table and the picture call it."""
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """What the clients send, in turn."""
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """What it finds, the most telling first."""
-
-    @property
-    def is_brief(self) -> bool:
-        """Whether a quick run has it, too."""
-
-    def measure(self, server: ServerProcess, load: Load, plan: Plan) -> dict[str, float]:
-        """Measure a server.
-
-        Raises:
-            Failed: it did not do what it should.
-        """
-
-
-CPU = Metric("cpu_us", "CPU µs", digits=1)
-RATE = Metric("per_second", "per second", more_is_better=True, is_the_loads_too=True)
-MEDIAN = Metric("p50_us", "p50 µs", is_the_loads_too=True)
-TAIL = Metric("p99_us", "p99 µs", is_the_loads_too=True)
-LOAD = "load_us"
-"""Not in the table: what the load spent. Where that is not less than the server's, the load was in the way."""
+    from benchmarks.workload import Plan, Workload
 
 
 @dataclass(frozen=True)
@@ -101,6 +28,8 @@ class Echo:
     messages: tuple[Message, ...]
     connections: int
     is_brief: bool = False
+    offers_deflate: bool = False
+    app: App = App.ECHO
     metrics: tuple[Metric, ...] = (CPU, RATE, MEDIAN, TAIL)
 
     def measure(self, server: ServerProcess, load: Load, plan: Plan) -> dict[str, float]:
@@ -129,6 +58,8 @@ class Handshakes:
     title: str = "Handshakes"
     messages: tuple[Message, ...] = plain(64, is_text=True)
     is_brief: bool = True
+    offers_deflate: bool = False
+    app: App = App.ECHO
     metrics: tuple[Metric, ...] = (RATE, CPU)
 
     def measure(self, server: ServerProcess, load: Load, plan: Plan) -> dict[str, float]:
@@ -152,6 +83,8 @@ class Idle:
     title: str = "Memory of an idle connection"
     messages: tuple[Message, ...] = plain(64, is_text=True)
     is_brief: bool = True
+    offers_deflate: bool = False
+    app: App = App.ECHO
     metrics: tuple[Metric, ...] = (Metric("kilobytes", "KB each", digits=1),)
 
     def measure(self, server: ServerProcess, load: Load, plan: Plan) -> dict[str, float]:
@@ -182,7 +115,15 @@ WORKLOADS: tuple[Workload, ...] = (
     Echo("echo-64k-binary", "Echo of 64 KB, binary", plain(1 << 16, is_text=False), connections=16),
     Echo("echo-1m-text", "Echo of 1 MB, text", plain(1 << 20, is_text=True), connections=4),
     Echo("echo-1m-binary", "Echo of 1 MB, binary", plain(1 << 20, is_text=False), connections=4),
-    Echo("echo-deflate", "Echo of 1 KB of JSON, deflated", chat(64, 1000), connections=100, is_brief=True),
+    Echo(
+        "echo-deflate",
+        "Echo of 1 KB of JSON, deflated",
+        chat(64, 1000),
+        connections=100,
+        is_brief=True,
+        offers_deflate=True,
+    ),
     Idle(),
     Handshakes(),
+    *ROOMS,
 )

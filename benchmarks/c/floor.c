@@ -1,10 +1,11 @@
-// The floor: an echo in C, with epoll and nothing else. What it costs, any server on this kernel costs.
+// The floor: an echo and rooms in C, with epoll and nothing else. What it costs, any server on this kernel costs.
 //
 //     floor PORT
 //
-// It reads a message to its end, unmasks it where it lies, and sends it back with one call. It checks nothing: no
-// header of the request, no UTF-8, no order of frames; and it answers every handshake as if its key were the sample
-// of RFC 6455, section 1.3, which is what the load sends.
+// It reads a message to its end, unmasks it where it lies, and sends it back with one call; or, where the request names
+// a room (room=00000), to all members of the room, with one call a member for all that came in one turn of epoll. Who
+// does not read is lost. It checks nothing: no header of the request, no UTF-8, no order of frames; and it answers
+// every handshake as if its key were the sample of RFC 6455, section 1.3, which is what the load sends.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,12 +18,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, MAX_EVENTS = 256, MAX_HEADER = 14, MASK = 4, READ_SIZE = 1 << 16 };
+enum { BACKLOG = 4096, MAX_EVENTS = 256, MAX_HEADER = 14, MASK = 4, READ_SIZE = 1 << 16, MAX_ROOMS = 100000 };
 
 static const char RESPONSE[] = "HTTP/1.1 101 Switching Protocols\r\n"
                                "Upgrade: websocket\r\n"
                                "Connection: Upgrade\r\n"
                                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+typedef struct Room Room;
 
 // A connection gets a buffer with the first message that does not come in one piece, and keeps it. The buffer then has
 // a message that is not complete, or an answer that did not fit the socket: never both, since a client here waits for
@@ -30,13 +33,24 @@ static const char RESPONSE[] = "HTTP/1.1 101 Switching Protocols\r\n"
 typedef struct {
     int fd;
     int is_open;
+    Room *room; // NULL: it gets its own messages back
     uint8_t *buffer;
     size_t size, capacity;
     const uint8_t *unsent;
     size_t unsent_size;
 } Connection;
 
+struct Room {
+    Connection **members;
+    size_t member_count, member_capacity;
+    uint8_t *frames; // what came in this turn, as it goes out
+    size_t size, capacity;
+};
+
 static int epoll;
+static Room rooms[MAX_ROOMS];
+static Room *busy[MAX_EVENTS]; // the rooms that something came for in this turn
+static size_t busy_count;
 
 static void watch(Connection *connection, int operation, uint32_t events) {
     struct epoll_event event = {.events = events, .data.ptr = connection};
@@ -58,6 +72,9 @@ static void keep(Connection *connection, const uint8_t *bytes, size_t size, size
 }
 
 static void lose(Connection *connection) {
+    Room *room = connection->room;
+    for (size_t i = 0; room && i < room->member_count; i++)
+        if (room->members[i] == connection) room->members[i] = room->members[--room->member_count];
     close(connection->fd);
     free(connection->buffer);
     free(connection);
@@ -97,13 +114,16 @@ static size_t frame_size(const uint8_t *bytes, size_t size, size_t *header) {
     return *header + MASK + payload;
 }
 
-// The answer has the same header without the mask: it fits in front of the payload where the mask was.
-static void answer(Connection *connection, uint8_t *frame, size_t size, size_t header) {
+// What goes out has the same header without the mask: it fits in front of the payload where the mask was.
+static uint8_t *outgoing(uint8_t *frame, size_t size, size_t header) {
     unmask(frame + header + MASK, size - header - MASK, frame + header);
     uint8_t *start = frame + MASK;
     memmove(start, frame, header);
     start[1] &= 127;
-    size -= MASK;
+    return start;
+}
+
+static void answer(Connection *connection, const uint8_t *start, size_t size) {
     ssize_t sent = send(connection->fd, start, size, MSG_NOSIGNAL);
     if (sent == (ssize_t)size) return;
     connection->unsent = sent < 0 ? start : start + sent;
@@ -123,9 +143,38 @@ static void answer_rest(Connection *connection) {
     if (!connection->unsent_size) watch(connection, EPOLL_CTL_MOD, EPOLLIN);
 }
 
+static void join(Connection *connection, Room *room) {
+    if (room->member_count == room->member_capacity) {
+        room->member_capacity = room->member_capacity ? room->member_capacity * 2 : 2;
+        room->members = realloc(room->members, room->member_capacity * sizeof *room->members);
+    }
+    room->members[room->member_count++] = connection;
+    connection->room = room;
+}
+
+static void publish(Room *room, const uint8_t *frame, size_t size) {
+    if (room->size + size > room->capacity) {
+        room->capacity = (room->size + size) * 2;
+        room->frames = realloc(room->frames, room->capacity);
+    }
+    memcpy(room->frames + room->size, frame, size);
+    if (!room->size) busy[busy_count++] = room;
+    room->size += size;
+}
+
+static void deliver(Room *room) {
+    for (size_t i = room->member_count; i-- > 0;) {
+        Connection *member = room->members[i];
+        if (send(member->fd, room->frames, room->size, MSG_NOSIGNAL) != (ssize_t)room->size) lose(member);
+    }
+    room->size = 0;
+}
+
 static void receive_request(Connection *connection, const uint8_t *bytes, size_t size) {
     if (!memmem(bytes, size, "\r\n\r\n", 4)) return; // the load sends it in one piece
     connection->is_open = 1;
+    const uint8_t *name = memmem(bytes, size, "?room=", 6);
+    if (name) join(connection, &rooms[atoi((const char *)name + 6) % MAX_ROOMS]);
     send(connection->fd, RESPONSE, sizeof RESPONSE - 1, MSG_NOSIGNAL);
 }
 
@@ -147,7 +196,11 @@ static void receive(Connection *connection) {
     size_t header, frame;
     connection->size = 0;
     while ((frame = frame_size(bytes, size, &header)) && frame <= size) {
-        answer(connection, bytes, frame, header);
+        uint8_t *start = outgoing(bytes, frame, header);
+        if (connection->room)
+            publish(connection->room, start, frame - MASK);
+        else
+            answer(connection, start, frame - MASK);
         bytes += frame;
         size -= frame;
     }
@@ -178,5 +231,6 @@ int main(int argument_count, char **arguments) {
             else
                 receive(connection);
         }
+        while (busy_count) deliver(busy[--busy_count]);
     }
 }
