@@ -82,7 +82,7 @@ def run(chosen: argparse.Namespace) -> Results:
         rounds=rounds,
         seconds=chosen.seconds or plan.seconds,
     )
-    allow_many_files()
+    plan = replace(plan, seconds=results.seconds).within(allow_many_files())
     installed = []
     for server in tried:
         print(f"Installing {server.title}", file=sys.stderr)
@@ -94,7 +94,6 @@ def run(chosen: argparse.Namespace) -> Results:
             for workload in WORKLOADS:
                 if workload.name in asked and workload.app in server.commands:
                     results.outcome(workload, server).failure = f"cannot be installed: {why}"
-    plan = replace(plan, seconds=results.seconds)
     for workload in WORKLOADS:
         if workload.name in asked:
             measure(workload, installed, compiled("load"), rounds, plan, results)

@@ -76,11 +76,11 @@ class Load:
         """Open one more connection in a room, and read nothing from it."""
         self._ask(f"deaf {room}")
 
-    def publish(self, traffic: Traffic, seconds: float) -> dict[str, float]:
-        """Have publications in flight for some time."""
+    def publish(self, traffic: Traffic, seconds: float, least: int = 0) -> dict[str, float]:
+        """Have publications in flight for some time, and until there were so many."""
         verb = "watch" if traffic.beside_an_echo else "publish"
         rooms = f"{traffic.first} {traffic.rooms} {traffic.publishers}"
-        return self._ask(f"{verb} {rooms} {traffic.in_flight} {seconds} {traffic.patience}")
+        return self._ask(f"{verb} {rooms} {traffic.in_flight} {seconds} {least} {traffic.patience}")
 
     def _ask(self, command: str) -> dict[str, float]:
         process = self._process

@@ -166,8 +166,11 @@ def free_port() -> int:
             return port
 
 
-def allow_many_files() -> None:
+def allow_many_files() -> int:
     """Let this process, and those that it starts, have as many connections as the workloads open.
+
+    Returns:
+        How many files a process may now have.
 
     Raises:
         Failed: this user may not.
@@ -177,6 +180,7 @@ def allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     if limit < 8192:
         raise Failed(f"a process may open {limit} files here: 8192 are the least (ulimit -Hn)")
+    return limit
 
 
 def _listens(server: ServerProcess) -> bool:

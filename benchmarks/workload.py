@@ -7,7 +7,7 @@ yet; it returns a number for each metric, and others worth keeping.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -55,6 +55,17 @@ class Plan:
     max_handshakes: int = 20000
     pairs: int = 10000
     crowd: int = 10000
+
+    def within(self, files: int) -> Plan:
+        """Give what can be done of it by processes that may have so many files: servers have some of their own."""
+        connections = files - 1000
+        return replace(
+            self,
+            idle_connections=min(self.idle_connections, connections),
+            max_handshakes=min(self.max_handshakes, connections),
+            pairs=min(self.pairs, connections // 2),
+            crowd=min(self.crowd, connections),
+        )
 
 
 class Workload(Protocol):

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { BATCH = 50, MAX_HEAD = 16384, MAX_EVENTS = 256, READ_SIZE = 65536 };
+enum { CONTROL = 8, CLOSE = 8, PING = 9, LAST = 0x80 };
 
 Connection *connections;
 size_t connection_count;
@@ -69,11 +70,19 @@ void send_message(Connection *connection) {
 
 // Receiving.
 
+static void answer_ping(Connection *connection, const uint8_t *payload, size_t size) {
+    uint8_t pong[6 + MAX_CONTROL] = {0x8a, (uint8_t)(0x80 | size)}; // masked with zeros
+    memcpy(pong + 6, payload, size);
+    if (!connection->unsent_size) send_some(connection, pong, 6 + size);
+}
+
 static void frame_began(Connection *connection, uint8_t first, const uint8_t *payload, uint64_t size) {
     uint8_t opcode = first & 0x0f;
     connection->frame_first = first;
     connection->payload_left = size;
-    if (opcode & 8) return;
+    if (opcode == CLOSE) fail("the server closed a connection (%d)", size < 2 ? 1005 : payload[0] << 8 | payload[1]);
+    if (opcode == PING) answer_ping(connection, payload, size);
+    if (opcode & CONTROL) return;
     if (opcode) {
         connection->message_first = first;
         connection->message_size = 0;
@@ -83,18 +92,12 @@ static void frame_began(Connection *connection, uint8_t first, const uint8_t *pa
 }
 
 static void frame_ended(Connection *connection) {
-    uint8_t first = connection->frame_first, opcode = first & 0x0f;
-    if (opcode == 8) fail("the server closed a connection");
-    if (opcode == 9) { // an empty pong: nobody here counts what it answers to
-        static const uint8_t pong[] = {0x8a, 0x80, 1, 2, 3, 4};
-        if (!connection->unsent_size) send_some(connection, pong, sizeof pong);
-    } else if (opcode <= 2 && first & 0x80) {
-        message_came(connection);
-    }
+    uint8_t first = connection->frame_first;
+    if (!(first & CONTROL) && first & LAST) message_came(connection);
 }
 
-// How long a frame's header and so much of its payload as is looked at are, as far as `size` bytes of it tell: 0 if
-// they do not, or are fewer.
+// How long a frame's header is, and so much of its payload as is needed at once, as far as `size` bytes of it tell: 0
+// if they do not, or are fewer.
 static size_t head_of(const uint8_t *bytes, size_t size, size_t *header, uint64_t *payload) {
     if (size < 2) return 0;
     uint8_t length = bytes[1];
@@ -103,7 +106,8 @@ static size_t head_of(const uint8_t *bytes, size_t size, size_t *header, uint64_
     if (size < *header) return 0;
     *payload = length_size ? 0 : length;
     for (size_t i = 0; i < length_size; i++) *payload = *payload << 8 | bytes[2 + i];
-    size_t head = *header + (!look_at ? 0 : *payload < WINDOW ? *payload : WINDOW);
+    size_t needed = bytes[0] & CONTROL ? MAX_CONTROL : look_at ? WINDOW : 0;
+    size_t head = *header + (*payload < needed ? *payload : needed);
     return size < head ? 0 : head;
 }
 

@@ -5,7 +5,8 @@
 
 enum {
     MAX_HEADER = 10,
-    WINDOW = 64, // how much of a payload's beginning is looked at, where any is
+    MAX_CONTROL = 125, // the payload of a control frame
+    WINDOW = 64,       // how much of a message's beginning is looked at, where any is
     PATIENCE_MS = 10000,
     ROOM_DIGITS = 5, // how a request names a room: room=00000
     MAX_ROOMS = 100000,
@@ -20,16 +21,16 @@ typedef struct {
 
 typedef struct {
     int fd;
-    uint32_t room;                     // NO_ROOM: it sends echoes
+    uint32_t room; // NO_ROOM: it sends echoes
     uint8_t reads_nothing;
-    uint8_t frame_first;               // the first byte of the frame that is coming
-    uint8_t message_first;             // that of the message's first frame: no control frame comes in between here
+    uint8_t frame_first;   // the first byte of the frame that is coming
+    uint8_t message_first; // that of the message's first frame
     uint8_t head_size;
-    uint8_t head[MAX_HEADER + WINDOW]; // a frame's beginning, where it does not come in one piece
-    uint32_t number;                   // of the publication that is coming
-    uint64_t payload_left;             // of the frame whose beginning has come
-    uint64_t message_size;             // of the message that is coming, with all of this frame's payload
-    const uint8_t *unsent;             // the rest of a frame that did not fit the socket
+    uint8_t head[MAX_HEADER + MAX_CONTROL]; // a frame's beginning, where it does not come in one piece
+    uint32_t number;                        // of the publication that is coming
+    uint64_t payload_left;                  // of the frame whose beginning has come
+    uint64_t message_size;                  // of the message that is coming, with all of this frame's payload
+    const uint8_t *unsent;                  // the rest of a frame that did not fit the socket
     size_t unsent_size;
     size_t next_frame;
     uint64_t sent_at;

@@ -4,11 +4,11 @@
 //         opens MEMBERS connections in each of COUNT more rooms, and waits until nothing more comes of their joins
 //     deaf ROOM
 //         opens one more connection in a room, which nobody counts, and from which nothing is read
-//     publish FIRST COUNT PUBLISHERS WINDOW SECONDS PATIENCE
+//     publish FIRST COUNT PUBLISHERS WINDOW SECONDS LEAST PATIENCE
 //         keeps WINDOW publications in flight, in COUNT rooms from the FIRST on in turn, by the first PUBLISHERS
-//         members of each in turn. A new one is published when one has come to all members of its room. Ends when
-//         the last has, or when none came for PATIENCE seconds
-//     watch FIRST COUNT PUBLISHERS WINDOW SECONDS PATIENCE
+//         members of each in turn: for some time, and until there were LEAST of them. A new one is published when one
+//         has come to all members of its room. Ends when the last has, or when none came for PATIENCE seconds
+//     watch FIRST COUNT PUBLISHERS WINDOW SECONDS LEAST PATIENCE
 //         the same, beside one connection that has an echo in flight
 //
 // A published message has a number behind a ~, in the text of the frame: ~0000000. What comes without one is a notice,
@@ -34,7 +34,7 @@ typedef struct {
 } Publication;
 
 typedef struct {
-    size_t first, count, publishers, window;
+    size_t first, count, publishers, window, least;
     double seconds, patience;
 } Plan;
 
@@ -110,7 +110,7 @@ static void delivered(Connection *connection) {
     add_sample(&deliveries, received_at - publication->sent_at);
     if (--publication->left) return;
     add_sample(&completions, received_at - publication->sent_at);
-    if (received_at < run_until)
+    if (received_at < run_until || completions.count < plan.least)
         publish_next();
     else
         in_flight--;
@@ -204,8 +204,8 @@ int room_command(const char *line) {
         open_rooms(count, members, seconds);
     else if (sscanf(line, "deaf %u", &room) == 1)
         open_deaf(room);
-    else if (sscanf(line, "%7s %zu %zu %zu %zu %lf %lf", verb, &plan.first, &plan.count, &plan.publishers,
-                    &plan.window, &plan.seconds, &plan.patience) == 7)
+    else if (sscanf(line, "%7s %zu %zu %zu %zu %lf %zu %lf", verb, &plan.first, &plan.count, &plan.publishers,
+                    &plan.window, &plan.seconds, &plan.least, &plan.patience) == 8)
         publish(!strcmp(verb, "watch"));
     else
         return 0;
