@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks import servers
 from benchmarks.installing import HERE, ROOT, Unavailable, compiled, install, version
 from benchmarks.machine import describe
-from benchmarks.measuring import Installed, measure
-from benchmarks.picture import draw
+from benchmarks.measuring import Installed, measure, takes_part
+from benchmarks.picture import pictures
 from benchmarks.processes import Failed, allow_many_files
 from benchmarks.results import Results
 from benchmarks.table import table
@@ -35,7 +35,7 @@ def options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="make bench",
-        description=f"Without options, also writes {RESULTS.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)}.",
+        description=f"Without options, also writes {RESULTS.relative_to(ROOT)}, and pictures into docs.",
     )
     known = ",".join(server.name for server in servers.SERVERS)
     parser.add_argument("--servers", metavar="A,B", help=f"only these, and ours: of {known}")
@@ -45,7 +45,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help=f"how long each time ({WHOLE.seconds})")
     parser.add_argument("--quick", action="store_true", help="one short round of the most telling workloads")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the picture there")
+    parser.add_argument(
+        "--svg", type=Path, metavar="FILE", help="draw the picture there, and that of rooms into FILE-rooms.svg"
+    )
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: show results written before")
     return parser.parse_args()
 
@@ -63,7 +65,8 @@ def main() -> int:
     if chosen.json:
         results.write(chosen.json)
     if chosen.svg:
-        chosen.svg.write_text(draw(results))
+        for path, picture in pictures(results, chosen.svg).items():
+            path.write_text(picture)
     return int(results.is_spoiled())
 
 
@@ -92,7 +95,7 @@ def run(chosen: argparse.Namespace) -> Results:
             installed.append(Installed(server, places))
         except Unavailable as why:
             for workload in WORKLOADS:
-                if workload.name in asked and workload.app in server.commands:
+                if workload.name in asked and takes_part(server, workload):
                     results.outcome(workload, server).failure = f"cannot be installed: {why}"
     for workload in WORKLOADS:
         if workload.name in asked:

@@ -64,7 +64,7 @@ class Load:
         file.write_bytes(request)
         self._ask(f"request {file}")
 
-    def rooms(self, count: int, members: int, seconds: float = 60.0) -> int:
+    def rooms(self, count: int, members: int, seconds: float) -> int:
         """Open connections: `members` in each of `count` rooms, or of as many as it can in the time.
 
         Returns:

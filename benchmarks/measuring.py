@@ -38,15 +38,20 @@ class Installed:
         return [part.format(port=port, data=data, **self.places) for part in self.server.commands[app]]
 
 
+def takes_part(server: Server, workload: Workload) -> bool:
+    """Whether a server is measured with a workload: it can serve it, and in reasonable time."""
+    return workload.app in server.commands and server.name not in workload.left_out
+
+
 def measure(
     workload: Workload, servers: list[Installed], load: Path, rounds: int, plan: Plan, results: Results
 ) -> None:
     """Measure each server once a round, so that what happens to the machine meanwhile happens to all alike.
 
     Each is started for it anew. Who begins changes from round to round. One that fails is not tried again.
-    Those that do not serve what the workload is about are left out.
+    Those that take no part are left out.
     """
-    servers = [installed for installed in servers if workload.app in installed.server.commands]
+    servers = [installed for installed in servers if takes_part(installed.server, workload)]
     for number in range(rounds):
         first = number % len(servers)
         for installed in servers[first:] + servers[:first]:
@@ -70,7 +75,7 @@ def _measure_once(
 ) -> tuple[str, dict[str, float]]:
     cores = Cores.of_this_machine()
     port = free_port()
-    is_room = workload.app is App.ROOMS
+    is_room = workload.app is not App.ECHO
     path = frames.ROOM_PATH if is_room else frames.ECHO_PATH
     request = frames.request(port, deflate=workload.offers_deflate, path=path)
     sent = [message.frame() for message in workload.messages]

@@ -1,4 +1,4 @@
-"""The picture of the results: bars of what a server's CPU and memory cost, for light and dark pages."""
+"""The pictures of the results: bars of what a server's CPU and memory cost, for light and dark pages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from benchmarks.results import TIMES
-from benchmarks.servers import OURS, Kind
+from benchmarks.servers import OURS, App, Kind
 from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from benchmarks.results import Results
     from benchmarks.servers import Server
@@ -52,6 +53,7 @@ LEGEND = {
     Kind.OTHER: "no ASGI",
     Kind.FLOOR: "C: the least there is to do",
 }
+TITLES = {False: "What a WebSocket costs", True: "What a room costs"}
 
 
 @dataclass(frozen=True)
@@ -74,21 +76,35 @@ class Panel:
         return PANEL_HEAD + ROW * len(self.servers) + GAP
 
 
-def draw(results: Results) -> str:
+def pictures(results: Results, path: Path) -> dict[Path, str]:
+    """Draw what was measured: that of rooms apart from the rest, into a file beside that of `path`.
+
+    Returns:
+        The SVGs, by where they belong.
+    """
+    drawn = {}
+    for of_rooms, title in TITLES.items():
+        workloads = [
+            workload
+            for workload in WORKLOADS
+            if results.measured(workload) and (workload.app is not App.ECHO) == of_rooms
+        ]
+        if workloads:
+            drawn[path.with_stem(path.stem + "-rooms" * of_rooms)] = _draw(results, workloads, title)
+    return drawn
+
+
+def _draw(results: Results, workloads: list[Workload], title: str) -> str:
     """Draw the first metric of each workload, as an SVG."""
-    panels = [
-        Panel(workload, workload.metrics[0], results.measured(workload))
-        for workload in WORKLOADS
-        if results.measured(workload)
-    ]
+    panels = [Panel(workload, workload.metrics[0], results.measured(workload)) for workload in workloads]
     rows = [panels[at : at + COLUMNS] for at in range(0, len(panels), COLUMNS)]
     height = HEAD + sum(max(panel.height for panel in row) for row in rows) + FOOT
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" viewBox="0 0 {WIDTH} {height}">',
-        "<title>What a WebSocket costs, server by server</title>",
+        f"<title>{title}, server by server</title>",
         f"<style>{STYLE}</style>",
         f'<rect class="page" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="10"/>',
-        _text(MARGIN, 40, "What a WebSocket costs", "title"),
+        _text(MARGIN, 40, title, "title"),
         *_legend(),
     ]
     top = HEAD

@@ -21,6 +21,8 @@ class App(Enum):
     """Send each message back, on any path."""
     ROOMS = "rooms"
     """Send each message to all members of the room, at /ws/chat?room=NAME; an echo at /ws/echo."""
+    CROWD = "crowd"
+    """The same, telling nobody who comes and goes: it is for so many that there is no time to."""
 
 
 class Kind(Enum):
@@ -71,7 +73,7 @@ def _both(*command: str) -> dict[App, tuple[str, ...]]:
 
 def _asgi(start: Callable[[str], tuple[str, ...]]) -> dict[App, tuple[str, ...]]:
     """Have an ASGI server run `apps/echo.py` or `apps/room.py`."""
-    return {App.ECHO: start("echo"), App.ROOMS: start("room")}
+    return {App.ECHO: start("echo"), App.ROOMS: start("room"), App.CROWD: start("room")}
 
 
 def _uvicorn(websockets: str, app: str, *more: str) -> tuple[str, ...]:
@@ -118,9 +120,11 @@ def _chat(broker: str) -> tuple[str, ...]:
 
 
 _UVICORN = ("uvicorn", "uvloop", "httptools")
+_PROTOCOL = "roomcast.server.uvicorn:WebSocketProtocol"
 _OURS = {
-    App.ECHO: _uvicorn("roomcast.server.uvicorn:WebSocketProtocol", "echo:application", "--lifespan", "off"),
+    App.ECHO: _uvicorn(_PROTOCOL, "echo:application", "--lifespan", "off"),
     App.ROOMS: _chat("memory://"),
+    App.CROWD: _uvicorn(_PROTOCOL, "quiet:application"),
 }
 
 SERVERS = (

@@ -84,6 +84,10 @@ class Workload(Protocol):
         """What the server is to do."""
 
     @property
+    def left_out(self) -> frozenset[str]:
+        """The names of servers that it would take too long on, though they serve the app."""
+
+    @property
     def offers_deflate(self) -> bool:
         """Whether the clients offer permessage-deflate, which the server is to agree to."""
 

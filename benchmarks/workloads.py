@@ -30,6 +30,7 @@ class Echo:
     is_brief: bool = False
     offers_deflate: bool = False
     app: App = App.ECHO
+    left_out: frozenset[str] = frozenset()
     metrics: tuple[Metric, ...] = (CPU, RATE, MEDIAN, TAIL)
 
     def measure(self, server: ServerProcess, load: Load, plan: Plan) -> dict[str, float]:
@@ -60,6 +61,7 @@ class Handshakes:
     is_brief: bool = True
     offers_deflate: bool = False
     app: App = App.ECHO
+    left_out: frozenset[str] = frozenset()
     metrics: tuple[Metric, ...] = (RATE, CPU)
 
     def measure(self, server: ServerProcess, load: Load, plan: Plan) -> dict[str, float]:
@@ -85,6 +87,7 @@ class Idle:
     is_brief: bool = True
     offers_deflate: bool = False
     app: App = App.ECHO
+    left_out: frozenset[str] = frozenset()
     metrics: tuple[Metric, ...] = (Metric("kilobytes", "KB each", digits=1),)
 
     def measure(self, server: ServerProcess, load: Load, plan: Plan) -> dict[str, float]:

@@ -13,15 +13,15 @@ from urllib.parse import parse_qs
 import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, MutableMapping
 
-    Receive = Callable[[], Awaitable[dict[str, Any]]]
-    Send = Callable[[dict[str, Any]], Awaitable[None]]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 rooms: dict[str, set[Send]] = {}
 
 
-async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def application(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
     """Serve one connection."""
     if scope["type"] != "websocket" or scope["path"] != "/ws/chat":
         await echo.application(scope, receive, send)
