@@ -3,7 +3,7 @@
 # make test-interpreted  the tests of what is compiled elsewhere, with nothing compiled
 # make check   lint, formatting, types, who may import whom
 # make conformance  the Autobahn test suite, all of it: see docs/conformance.md
-# make bench   what a server costs, beside others, for about 15 minutes: ARGS=--quick for 2, ARGS=--help
+# make bench   what a server costs, beside others, for about 30 minutes: ARGS=--quick for 3, ARGS=--help
 # make fuzz    what reads from the network, on random input, for SECONDS
 # Another Python: make test PYTHON=python3.13 VENV=.venvs/3.13
 

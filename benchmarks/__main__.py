@@ -45,9 +45,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help=f"how long each time ({WHOLE.seconds})")
     parser.add_argument("--quick", action="store_true", help="one short round of the most telling workloads")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    parser.add_argument(
-        "--svg", type=Path, metavar="FILE", help="draw the picture there, and that of rooms into FILE-rooms.svg"
-    )
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the picture there, that of rooms beside it")
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: show results written before")
     return parser.parse_args()
 

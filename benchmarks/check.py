@@ -84,7 +84,11 @@ def check_room(port: int, request: bytes, messages: Iterable[Message]) -> str:
 def _read_text(stream: BinaryIO, inflater: zlib._Decompress) -> str:
     """Give what a member says, in the next message that says anything."""
     while True:
-        message = json.loads(_read_message(stream, inflater))
+        payload = _read_message(stream, inflater)
+        try:
+            message = json.loads(payload)
+        except ValueError:
+            raise Failed(f"gave a member something that is no JSON: {payload[:40]!r}") from None
         if "text" in message:
             return str(message["text"])
 

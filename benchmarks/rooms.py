@@ -233,7 +233,7 @@ def published(server: ServerProcess, load: Load, traffic: Traffic, seconds: floa
 
 
 ROOMS: tuple[Workload, ...] = (
-    Room("room-1000", "Room of 1,000, one in flight", members=1000, in_flight=1),
+    Room("room-1000", "Room of 1,000, one in flight", members=1000, in_flight=1, is_brief=False),
     Room("room-100", "Room of 100, eight in flight", members=100, in_flight=8, publishers=8),
     Deflated(),
     Deaf(),

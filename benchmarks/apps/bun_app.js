@@ -9,7 +9,7 @@ const server = Bun.serve({
   },
   websocket: {
     maxPayloadLength: 16 * 1024 * 1024,
-    backpressureLimit: 64 * 1024 * 1024,
+    backpressureLimit: 2 * 1024 * 1024,
     perMessageDeflate: true,
     open(ws) {
       if (ws.data.room !== null) ws.subscribe(ws.data.room);

@@ -11,7 +11,7 @@ SETTINGS = {
     "compression": CompressOptions.SHARED_COMPRESSOR,
     "max_payload_length": 16 * 1024 * 1024,
     "idle_timeout": 40,
-    "max_backpressure": 64 * 1024 * 1024,
+    "max_backpressure": 2 * 1024 * 1024,
 }
 
 app = App()
