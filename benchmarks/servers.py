@@ -139,7 +139,7 @@ SERVERS = (
     ),
     Server(
         "roomcast-foreign",
-        "Roomcast on websockets",
+        "Roomcast on uvicorn",
         Kind.OURS,
         {App.ROOMS: _uvicorn("websockets-sansio", "roomcast.chat:create_app", "--factory")},
         needs=("roomcast", *_UVICORN, "websockets"),
