@@ -24,6 +24,7 @@ RoomcastError
 ├── RoomsError                  rooms and their brokers
 │   ├── RoomsClosed             (RuntimeError)  the rooms are not open: not entered yet, or left already
 │   ├── InvalidRoomName         (ValueError)    a room name that is no name
+│   ├── InvalidUserName         (ValueError)    a user's name that is no name
 │   ├── AlreadyJoined           (RuntimeError)  the connection is in that room already
 │   ├── LimitReached            (RuntimeError)  a bound on rooms or members was met
 │   ├── Unpublishable           (TypeError)     data that is not str, bytes or JSON
@@ -222,7 +223,11 @@ class RoomsClosed(RoomsError, RuntimeError):
 
 
 class InvalidRoomName(RoomsError, ValueError):
-    """A room name that is no name: not a str, empty, or too long."""
+    """A room name that is no name: not a str, empty, too long, or with control characters."""
+
+
+class InvalidUserName(RoomsError, ValueError):
+    """A user's name that is no name: not a str, empty, too long, or with control characters."""
 
 
 class AlreadyJoined(RoomsError, RuntimeError):

@@ -175,7 +175,16 @@ async def test_rooms_do_not_hear_each_other(clients: Clients, room: str) -> None
 
 
 @pytest.mark.parametrize(
-    "query", ["room=", "room=" + "x" * 129, "room=a&name=", "room=a&name=" + "x" * 65, "room=" + "%C3%A9" * 129]
+    "query",
+    [
+        "room=",
+        "room=" + "x" * 129,
+        "room=a%00",
+        "room=a&name=",
+        "room=a&name=" + "x" * 65,
+        "room=a&name=%0a",
+        "room=" + "%C3%A9" * 129,
+    ],
 )
 async def test_a_bad_room_or_name_is_refused_with_400_and_the_code_in_the_body(
     clients: Clients, query: str

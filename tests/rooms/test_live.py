@@ -42,7 +42,7 @@ class Site:
     """A server whose members say what they send to the whole room, and what the handlers saw."""
 
     def __init__(self, ws: str = OURS) -> None:
-        self.rooms = Rooms("memory://", encoder=notices, members_per_room=200)
+        self.rooms = Rooms("memory://", encoder=notices, members_per_room=200, linger=0)
         self._ended: queue.Queue[Gone] = queue.Queue()
         self._left: queue.Queue[Gone] = queue.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,9 +106,9 @@ def running(request: pytest.FixtureRequest) -> Iterator[Site]:
 def site(running: Site) -> Iterator[Site]:
     """The running site, which every test leaves without members."""
     yield running
-    running.run(until(lambda: not running.rooms._connections and not running.rooms._farewells))
-    assert not running.rooms._membership._rooms
-    assert not running.rooms._subscriptions._rooms
+    rooms = running.rooms
+    running.run(until(lambda: not (rooms._connections or rooms._farewells or rooms._subscriptions._rooms)))
+    assert not rooms._membership._rooms
     for news in (running._ended, running._left):
         while not news.empty():
             news.get()

@@ -382,7 +382,7 @@ async def test_a_subprotocol_that_was_not_offered_leaves_no_trace_and_can_be_ans
     assert await listener.client.receives_nothing()
 
 
-@pytest.mark.parametrize("room", ["", "x" * 256, None, 5, b"r", "\ud800", ["r"]])
+@pytest.mark.parametrize("room", ["", "x" * 256, None, 5, b"r", "\ud800", ["r"], "\x00", "a\nb", "\x01user:ada"])
 async def test_a_name_that_is_none_is_refused_wherever_a_room_is_named(rooms: Rooms, room: Any) -> None:
     server = connect(app(lambda _ws: asyncio.sleep(0)))
     for call in (rooms.publish(room, "hi"), rooms.history(room), rooms.position(room), rooms.members(room)):
@@ -396,7 +396,7 @@ async def test_a_name_that_is_none_is_refused_wherever_a_room_is_named(rooms: Ro
     await server.finished()
 
 
-@pytest.mark.parametrize("room", ["x" * 255, " ", "\x00", "a/b", "🎉" * 255])
+@pytest.mark.parametrize("room", ["x" * 255, " ", "a/b", "🎉" * 255, "\xa0"])
 async def test_every_other_str_is_a_name(rooms: Rooms, enter: Enter, room: str) -> None:
     guest = await enter(room)
     await rooms.publish(room, "hi")
@@ -900,7 +900,7 @@ async def test_a_connection_whose_handshake_is_under_way_when_the_rooms_close_do
 async def test_nothing_is_left_of_rooms_that_are_empty() -> None:
     now = 0.0
     broker = MemoryBroker(lambda: now)
-    async with Rooms(broker) as rooms:
+    async with Rooms(broker, linger=0) as rooms:
         for _ in range(3):
             guests = [await Guest(rooms, f"room {number % 5}").enter() for number in range(20)]
             for guest in guests:
@@ -909,7 +909,7 @@ async def test_nothing_is_left_of_rooms_that_are_empty() -> None:
                 await guest.leave()
         assert rooms._connections == {}
         assert rooms._membership._rooms == {}
-        assert rooms._subscriptions._rooms == {}
+        await until(lambda: not rooms._subscriptions._rooms)
         assert rooms._farewells == set()
         assert broker._subscribed == set()
         assert len(broker._rooms) == 5

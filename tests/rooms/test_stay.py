@@ -98,7 +98,7 @@ def broker() -> Network:
 
 @pytest.fixture
 async def rooms(broker: Network, _no_task_is_left_behind: None) -> AsyncIterator[Rooms]:
-    rooms = Rooms(broker)
+    rooms = Rooms(broker, linger=0)
     await rooms.__aenter__()
     yield rooms
     broker.acknowledge.set()
@@ -137,7 +137,7 @@ async def test_a_stay_begins_and_ends_in_an_order_that_misses_nothing(rooms: Roo
     assert broker.asked == ["subscribe", "arrive", "publish"]
     broker.asked.clear()
     await guest.leave()
-    assert broker.asked == ["depart", "publish", "unsubscribe"]
+    await until(lambda: broker.asked == ["depart", "publish", "unsubscribe"])
 
 
 async def test_the_connection_is_accepted_when_the_room_is_subscribed(rooms: Rooms, broker: Network) -> None:
@@ -201,7 +201,7 @@ async def test_a_broker_that_fails_at_a_step_of_the_join_fails_the_join_and_leav
     assert len(rooms._connections) == 1
     assert await listener.client.receives_nothing()
     await listener.leave()
-    assert is_empty(rooms, broker)
+    await until(lambda: is_empty(rooms, broker))
 
 
 async def test_one_whose_coming_could_not_be_told_is_not_told_to_have_left(rooms: Rooms, broker: Network) -> None:
@@ -218,7 +218,7 @@ async def test_one_whose_coming_could_not_be_told_is_not_told_to_have_left(rooms
     assert isinstance(guest.task.exception(), BrokerUnavailable)
     assert await listener.client.receives_nothing()
     await listener.leave()
-    assert is_empty(rooms, broker)
+    await until(lambda: is_empty(rooms, broker))
 
 
 async def test_a_full_room_is_refused_without_a_word_to_the_broker(broker: Network) -> None:
@@ -252,7 +252,7 @@ async def test_a_join_that_is_cancelled_at_any_step_leaves_no_trace(
     assert await listener.client.receives_nothing()
     await listener.leave()
     assert rooms._connections == {}
-    assert rooms._subscriptions._rooms == {}
+    await until(lambda: not rooms._subscriptions._rooms)
     assert rooms._membership._rooms == {}
 
 
@@ -282,10 +282,10 @@ async def test_a_broker_that_fails_at_a_step_of_the_leave_is_told_of_the_rest_an
     broker.down = {step}
     await guest.leave()
     assert guest.left.is_set()
-    assert broker.asked == ["depart", "publish", "unsubscribe"]
+    await until(lambda: broker.asked == ["depart", "publish", "unsubscribe"])
     assert rooms._connections == {}
     assert rooms._membership._rooms == {}
-    assert rooms._subscriptions._rooms == {}
+    await until(lambda: not rooms._subscriptions._rooms)
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert f"{step}: no answer" in record.getMessage()
@@ -356,7 +356,7 @@ async def test_a_connection_that_closes_while_it_joins_does_not_join(
     await listener.leave()
     assert rooms._connections == {}
     assert rooms._membership._rooms == {}
-    assert rooms._subscriptions._rooms == {}
+    await until(lambda: not rooms._subscriptions._rooms)
 
 
 async def test_a_room_left_and_joined_in_the_same_moment_is_still_subscribed(
@@ -374,7 +374,7 @@ async def test_a_room_left_and_joined_in_the_same_moment_is_still_subscribed(
     assert (await second.client._next("the accept"))["type"] == "websocket.accept"
     assert await second.hears(1) == ["hi"]
     await second.leave()
-    assert is_empty(rooms, broker)
+    await until(lambda: is_empty(rooms, broker))
 
 
 # Coming back
@@ -489,7 +489,7 @@ async def test_a_greeting_that_fails_fails_the_join_and_leaves_no_trace(
     await client.finished()
     assert await listener.client.receives_nothing()
     await listener.leave()
-    assert is_empty(rooms, broker)
+    await until(lambda: is_empty(rooms, broker))
 
 
 async def test_what_comes_between_the_history_and_the_end_of_catching_up_comes_once(
@@ -610,7 +610,7 @@ async def test_a_peer_that_does_not_read_while_it_catches_up_delays_nobody_and_i
     await rooms.publish("r", "on it goes")
     assert await listener.hears(1) == ["on it goes"]
     await listener.leave()
-    assert is_empty(rooms, broker)
+    await until(lambda: is_empty(rooms, broker))
 
 
 @pytest.mark.usefixtures("impatient")

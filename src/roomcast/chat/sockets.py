@@ -8,6 +8,7 @@ from roomcast.chat import wire
 from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected
 from roomcast.rooms import Position
+from roomcast.rooms.names import check_room_name, check_user_name
 
 if TYPE_CHECKING:
     from roomcast.rooms import Member, Rooms
@@ -90,6 +91,9 @@ def _asked_for(ws: WebSocket) -> tuple[str, str | None, Position | None]:
         raise ValueError(f"a room has 1 to {MAX_ROOM_NAME} characters")
     if name is not None and not 1 <= len(name) <= MAX_NAME:
         raise ValueError(f"a name has 1 to {MAX_NAME} characters")
+    check_room_name(room)
+    if name is not None:
+        check_user_name(name)
     return room, name, None if since is None else Position.parse(since)
 
 

@@ -14,7 +14,6 @@ from roomcast.close_codes import CloseCode
 from roomcast.errors import (
     AlreadyJoined,
     ConfigurationError,
-    InvalidRoomName,
     LimitReached,
     RoomsClosed,
     Unpublishable,
@@ -26,12 +25,13 @@ from roomcast.rooms.fanout import fan_out
 from roomcast.rooms.lifespan import with_lifespan
 from roomcast.rooms.member import Member
 from roomcast.rooms.membership import Membership
+from roomcast.rooms.names import check_room_name
 from roomcast.rooms.outlet import OUTBOX_BYTES
 from roomcast.rooms.pace import Pace
 from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Position, Publication
 from roomcast.rooms.stay import Stay
-from roomcast.rooms.subscriptions import Subscriptions
+from roomcast.rooms.subscriptions import LINGER, Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
     from roomcast.rooms.brokers.base import Broker
     from roomcast.rooms.events import Encoder
-
-MAX_ROOM_NAME = 255
-"""The longest room name, in characters."""
 
 
 class Rooms:
@@ -69,6 +66,8 @@ class Rooms:
             closed with code 4020.
         rooms_per_connection: how many rooms one connection may be in.
         members_per_room: how many members a room may have in this process.
+        linger: how many seconds this process stays subscribed at the broker to a room that its last member has
+            left: who comes meanwhile costs the broker nothing.
 
     Raises:
         UnknownBroker: if the URL names no broker.
@@ -83,6 +82,7 @@ class Rooms:
         outbox_bytes: int = OUTBOX_BYTES,
         rooms_per_connection: int = 128,
         members_per_room: int = 100_000,
+        linger: float = LINGER,
     ) -> None:
         if broker is None:
             broker = os.environ.get("ROOMCAST_BROKER", DEFAULT_URL)
@@ -91,7 +91,7 @@ class Rooms:
         self._outbox_bytes = outbox_bytes
         self._rooms_per_connection = rooms_per_connection
         self._membership = Membership(members_per_room)
-        self._subscriptions = Subscriptions(self._broker)
+        self._subscriptions = Subscriptions(self._broker, linger=linger)
         self._pace = Pace(outbox_bytes // 8)
         self._connections: dict[int, Connection] = {}
         self._farewells: set[asyncio.Task[None]] = set()
@@ -122,6 +122,7 @@ class Rooms:
             while self._farewells:
                 await asyncio.wait(self._farewells)
         finally:
+            await self._subscriptions.close()
             await self._broker.close()
 
     @contextlib.asynccontextmanager
@@ -322,22 +323,6 @@ class Rooms:
 
     def _deliver(self, room: str, position: Position | None, payload: bytes) -> None:
         fan_out(from_envelope(room, position, payload), self._membership.of(room))
-
-
-def check_room_name(room: object) -> None:
-    """Find out whether `room` can be a room's name.
-
-    Raises:
-        InvalidRoomName: if it is not a str of 1 to 255 characters that has a UTF-8 form.
-    """
-    if not isinstance(room, str):
-        raise InvalidRoomName(f"a room's name is a str, not {type(room).__name__}")
-    if not 1 <= len(room) <= MAX_ROOM_NAME:
-        raise InvalidRoomName(f"a room's name has 1 to {MAX_ROOM_NAME} characters, and this one {len(room)}")
-    try:
-        room.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRoomName(f"a room's name must have a UTF-8 form: {error}") from None
 
 
 def check_encoder(encoder: Encoder) -> Encoder:

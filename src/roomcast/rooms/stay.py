@@ -61,7 +61,7 @@ class Stay:
             member, room, undo = self.member, self.member.room, self._undo
             self._membership.check_space(room)
             await self._subscriptions.acquire(room)
-            undo.push_async_callback(self._subscriptions.release, room)
+            undo.callback(self._subscriptions.release, room)
             undo.push_async_callback(self._announce_leave)
             undo.push_async_callback(self._broker.depart, room, member.id)
             await self._broker.arrive(room, member.id, member.presence.to_bytes())

@@ -1,0 +1,60 @@
+"""Names: what may be the name of a room, or of a user."""
+
+from __future__ import annotations
+
+import re
+
+from roomcast.errors import InvalidRoomName, InvalidUserName
+
+MAX_NAME = 255
+"""The longest name of a room or a user, in characters."""
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""Unicode's C0 and C1 controls, and DEL. Brokers' own channels have them in their names, so no room can be one."""
+_USER = "\x01user:"
+
+
+def check_room_name(room: object) -> None:
+    """Find out whether `room` can be a room's name.
+
+    Raises:
+        InvalidRoomName: if it is not a str of 1 to 255 characters, none of them a control character, that has a
+            UTF-8 form.
+    """
+    if (problem := _problem(room)) is not None:
+        raise InvalidRoomName(f"a room's name {problem}")
+
+
+def check_user_name(user: object) -> None:
+    """Find out whether `user` can be a user's name.
+
+    Raises:
+        InvalidUserName: if it is not a str of 1 to 255 characters, none of them a control character, that has a
+            UTF-8 form.
+    """
+    if (problem := _problem(user)) is not None:
+        raise InvalidUserName(f"a user's name {problem}")
+
+
+def channel_of(user: str) -> str:
+    """Give the channel on which a broker carries what is meant for all connections of a user. It is no room."""
+    return _USER + user
+
+
+def user_of(channel: str) -> str | None:
+    """Give the user whose channel this is; None for a room."""
+    return channel[len(_USER) :] if channel.startswith(_USER) else None
+
+
+def _problem(name: object) -> str | None:
+    if not isinstance(name, str):
+        return f"is a str, not {type(name).__name__}"
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"has 1 to {MAX_NAME} characters, and this one {len(name)}"
+    if (control := _CONTROLS.search(name)) is not None:
+        return f"has no control characters, and this one has U+{ord(control[0]):04X} at index {control.start()}"
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        return f"must have a UTF-8 form: {error}"
+    return None
