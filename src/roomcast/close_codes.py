@@ -59,6 +59,10 @@ class CloseCode(IntEnum):
     """The token does not allow this."""
     NOT_FOUND = 4004
     """There is no WebSocket at this path."""
+    REMOVED = 4005
+    """The app has disconnected this user."""
+    ROOM_CLOSED = 4006
+    """A room that the connection was in was closed."""
     TOO_SLOW = 4020
     """The member did not read what was sent to it, until its outbox was full."""
     RATE_LIMITED = 4029

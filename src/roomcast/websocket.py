@@ -82,6 +82,10 @@ class WebSocket:
         """The scope, receive and send underneath."""
         return self.scope, self._receive, self._send
 
+    def receive_from(self, receive: Receive) -> None:
+        """Have `receive` called from now on, which stands in front of the ASGI receive callable."""
+        self._receive = receive
+
     @property
     def path(self) -> str:
         """The path, percent-decoded."""

@@ -10,6 +10,7 @@ import pytest
 from roomcast import Disconnected, WebSocket
 from roomcast.protocol.prepared import PreparedMessage
 from roomcast.rooms.connection import Connection
+from roomcast.rooms.faces import as_websocket
 from tests.rooms.guests import settled, until
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def served_by(
     receive: Receive, server: Server, on_close: Callable[[Connection], None] = lambda _connection: None
 ) -> Connection:
     scope = {"type": "websocket", "path": "/", "headers": []}
-    return Connection(WebSocket(scope, receive, server.send, accepted=True), bound=1000, on_close=on_close)
+    ws = as_websocket(WebSocket(scope, receive, server.send, accepted=True))
+    return Connection(ws, bound=1000, on_close=on_close)
 
 
 @pytest.fixture

@@ -107,8 +107,10 @@ def site(running: Site) -> Iterator[Site]:
     """The running site, which every test leaves without members."""
     yield running
     rooms = running.rooms
-    running.run(until(lambda: not (rooms._connections or rooms._farewells or rooms._subscriptions._rooms)))
-    assert not rooms._membership._rooms
+    running.run(
+        until(lambda: not (rooms._connections or rooms._node.farewells or rooms._node.subscriptions._rooms))
+    )
+    assert not rooms._node.membership._rooms
     for news in (running._ended, running._left):
         while not news.empty():
             news.get()

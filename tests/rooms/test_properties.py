@@ -93,7 +93,7 @@ class World:
             for name, *arguments in actions:
                 await getattr(self, name)(*arguments)
                 self.notice_who_was_closed()
-            await until(lambda: not self.rooms._farewells)
+            await until(lambda: not self.rooms._node.farewells)
             for visit in self.visits.values():
                 if not visit.over:
                     await self.catch_up(visit)
@@ -140,7 +140,7 @@ class World:
         if visit := self.there(person):
             visit.over = True
             visit.guest.task.cancel()
-            await until(lambda: visit.guest.member not in self.rooms._membership.of(visit.guest._room))
+            await until(lambda: visit.guest.member not in self.rooms._node.membership.of(visit.guest._room))
 
     async def kick(self, person: int) -> None:
         if visit := self.there(person):
@@ -232,9 +232,9 @@ class World:
     def check_nothing_is_left(self) -> None:
         rooms = self.rooms
         assert not rooms._connections
-        assert not rooms._farewells
-        assert not rooms._membership._rooms
-        assert not rooms._subscriptions._rooms
+        assert not rooms._node.farewells
+        assert not rooms._node.membership._rooms
+        assert not rooms._node.subscriptions._rooms
         assert not self.broker._rooms
 
 

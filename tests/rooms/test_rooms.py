@@ -302,7 +302,7 @@ async def test_an_info_that_json_cannot_carry_is_refused_before_the_connection_i
 
     client = await connect(app(handler)).open()
     await client.finished()
-    assert rooms._connections == {}
+    assert not rooms._connections
 
 
 # Notices
@@ -452,7 +452,7 @@ async def test_a_connection_may_be_in_many_rooms_through_one_outlet(rooms: Rooms
         for room in "cab":
             await client.send(room)
             assert await client.receive() == f"to {room!r}"
-    assert rooms._connections == {}
+    assert not rooms._connections
 
 
 async def test_one_connection_sees_all_its_rooms_in_the_order_of_the_publishing(rooms: Rooms) -> None:
@@ -505,7 +505,7 @@ async def test_joining_several_rooms_at_once_accepts_the_connection_once(rooms: 
 
 @pytest.mark.parametrize("broken", [None, 5, "ws", object(), (1, 2)])
 async def test_joining_with_what_is_no_connection_says_what_would_be(rooms: Rooms, broken: Any) -> None:
-    with pytest.raises(TypeError, match=r"expected a roomcast\.WebSocket, a Starlette or FastAPI WebSocket, or "):
+    with pytest.raises(TypeError, match=r"expected a roomcast\.WebSocket, a Starlette, .*, not "):
         async with rooms.join("r", broken):
             pytest.fail("it has joined")
 
@@ -796,7 +796,7 @@ async def test_closing_the_rooms_ends_every_member_and_tells_every_peer_to_come_
         assert await guest.client.closed() == 1012
         await guest.client.finished()
         assert guest.ended.is_set()
-    assert rooms._connections == {}
+    assert not rooms._connections
 
 
 @pytest.mark.usefixtures("impatient")
@@ -907,10 +907,10 @@ async def test_nothing_is_left_of_rooms_that_are_empty() -> None:
                 await rooms.publish(guest.member.room, "hi", key=guest.member.id)
             for guest in guests:
                 await guest.leave()
-        assert rooms._connections == {}
-        assert rooms._membership._rooms == {}
-        await until(lambda: not rooms._subscriptions._rooms)
-        assert rooms._farewells == set()
+        assert not rooms._connections
+        assert rooms._node.membership._rooms == {}
+        await until(lambda: not rooms._node.subscriptions._rooms)
+        assert not rooms._node.farewells
         assert broker._subscribed == set()
         assert len(broker._rooms) == 5
         now += HISTORY_AGE + SWEEP_INTERVAL
@@ -992,7 +992,7 @@ async def test_a_starlette_websocket_that_is_over_is_disconnected(rooms: Rooms) 
 
     client = await connect(Starlette(routes=[WebSocketRoute("/", endpoint)])).open()
     await client.disconnect()
-    assert rooms._connections == {}
+    assert not rooms._connections
 
 
 async def test_a_starlette_websocket_is_closed_by_its_outlet_once(rooms: Rooms) -> None:

@@ -109,9 +109,9 @@ async def rooms(broker: Network, _no_task_is_left_behind: None) -> AsyncIterator
 def is_empty(rooms: Rooms, broker: Network) -> bool:
     return not (
         rooms._connections
-        or rooms._farewells
-        or rooms._membership._rooms
-        or rooms._subscriptions._rooms
+        or rooms._node.farewells
+        or rooms._node.membership._rooms
+        or rooms._node.subscriptions._rooms
         or broker._subscribed
         or any(room.present for room in broker._rooms.values())
     )
@@ -251,9 +251,9 @@ async def test_a_join_that_is_cancelled_at_any_step_leaves_no_trace(
         assert await listener.hears(2) == ["+a", "-a"]
     assert await listener.client.receives_nothing()
     await listener.leave()
-    assert rooms._connections == {}
-    await until(lambda: not rooms._subscriptions._rooms)
-    assert rooms._membership._rooms == {}
+    assert not rooms._connections
+    await until(lambda: not rooms._node.subscriptions._rooms)
+    assert rooms._node.membership._rooms == {}
 
 
 @pytest.mark.parametrize("step", ["depart", "publish", "unsubscribe"])
@@ -283,9 +283,9 @@ async def test_a_broker_that_fails_at_a_step_of_the_leave_is_told_of_the_rest_an
     await guest.leave()
     assert guest.left.is_set()
     await until(lambda: broker.asked == ["depart", "publish", "unsubscribe"])
-    assert rooms._connections == {}
-    assert rooms._membership._rooms == {}
-    await until(lambda: not rooms._subscriptions._rooms)
+    assert not rooms._connections
+    assert rooms._node.membership._rooms == {}
+    await until(lambda: not rooms._node.subscriptions._rooms)
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert f"{step}: no answer" in record.getMessage()
@@ -354,9 +354,9 @@ async def test_a_connection_that_closes_while_it_joins_does_not_join(
     assert await listener.client.receives_nothing()
     await guest.client.finished()
     await listener.leave()
-    assert rooms._connections == {}
-    assert rooms._membership._rooms == {}
-    await until(lambda: not rooms._subscriptions._rooms)
+    assert not rooms._connections
+    assert rooms._node.membership._rooms == {}
+    await until(lambda: not rooms._node.subscriptions._rooms)
 
 
 async def test_a_room_left_and_joined_in_the_same_moment_is_still_subscribed(
@@ -616,7 +616,7 @@ async def test_a_peer_that_does_not_read_while_it_catches_up_delays_nobody_and_i
 @pytest.mark.usefixtures("impatient")
 async def test_small_messages_that_wait_for_the_end_of_catching_up_are_bounded_too(rooms: Rooms) -> None:
     guest = await catching_up_with_a_peer_that_does_not_read(rooms)
-    [member] = rooms._membership.of("r")
+    [member] = rooms._node.membership.of("r")
     published = 0
     while not member.closed:
         await rooms.publish("r", "", keep=False)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected
+from roomcast.rooms.faces import as_websocket
 from roomcast.rooms.outlet import CLOSE_TIMEOUT, AsgiOutlet, Outlet
-from roomcast.websocket import WebSocket
+from roomcast.rooms.reading import READING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
+    from roomcast.rooms.reading import Reading
     from roomcast.rooms.stay import Stay
+    from roomcast.websocket import WebSocket
 
 
 class Connection:
@@ -22,23 +27,24 @@ class Connection:
     Args:
         ws: the WebSocket, accepted or not yet.
         bound: how many bytes of messages may wait for it.
-        on_close: called with the connection once its outlet has closed, or its end was received.
+        on_close: called with the connection once its outlet has closed, or its end was seen.
     """
 
     def __init__(self, ws: WebSocket, *, bound: int, on_close: Callable[[Connection], None]) -> None:
         self.ws = ws
-        offered = ws.scope.get("extensions", {}).get("roomcast.outlet")
-        self.outlet: Outlet = AsgiOutlet(ws.asgi[2]) if offered is None else offered["outlet"]
-        self.outlet.bound = bound
         self.bound = bound
         self.stays: dict[str, Stay] = {}
-        self.joins = 0
-        """How many `async with rooms.join(…)` blocks it is in."""
+        self.holds = 0
+        """How many have joined with it, and not left by themselves."""
         self._on_close = on_close
         self._accepting = asyncio.Lock()
-        self._waits: set[asyncio.Timeout] = set()
+        self._close_when_open: tuple[int, str] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._ended: Disconnected | None = None
+        self._reading: Reading | None = ws.scope.get(READING)
+        offered = (ws.scope.get("extensions") or {}).get("roomcast.outlet")
+        self.outlet: Outlet = AsgiOutlet(ws.asgi[2]) if offered is None else offered["outlet"]
+        self.outlet.bound = bound
         # A server with an outlet of its own also ends the handler's receive by itself, behind all that has come.
         self.outlet.on_close(self._closed if offered is None else lambda *_: on_close(self))
 
@@ -47,6 +53,10 @@ class Connection:
         async with self._accepting:  # joins of several rooms may begin at once
             if not self.ws.accepted:
                 await self.ws.accept(subprotocol)
+        if self._close_when_open is not None:
+            self.outlet.close(*self._close_when_open)
+        if self._reading is not None:
+            self._reading.watch(self._peer_gone)
 
     async def receive(self) -> str | bytes:
         """Wait for the next message, or for the end, also where it is the outlet that ends the connection.
@@ -56,27 +66,31 @@ class Connection:
         """
         if self._ended is not None:
             raise self._ended
-        wait = asyncio.timeout(None)  # it tells an interruption from every other cancellation
         try:
-            async with wait:
-                self._waits.add(wait)
-                return await self.ws.receive()
-        except TimeoutError:
-            if self._ended is None:
-                raise  # the server's own
-            raise self._ended from None
+            return await self.ws.receive()
         except Disconnected as ended:
-            self._ended = ended
-            self._on_close(self)
+            if self._ended is None:  # it was the peer that ended it
+                self._ended = ended
+                self._on_close(self)
             raise
-        finally:
-            self._waits.discard(wait)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close it, without waiting: at once, or as soon as its handshake is answered."""
+        self.outlet.close(code, reason)
+        if not self.outlet.closed:
+            self._close_when_open = code, reason
 
     async def finish(self) -> None:
         """Take nothing more, and wait until what was taken is written."""
         if self._patience is not None:
             self._patience.cancel()
+        if self._reading is not None:
+            self._reading.unwatch()
         await self.outlet.finish()
+
+    def _peer_gone(self, _code: int, _reason: str) -> None:
+        """Leave all rooms. The handler learns of it, and of the code, where it receives."""
+        self._on_close(self)
 
     def _closed(self, code: int, reason: str) -> None:
         if code == CloseCode.ABNORMAL:
@@ -94,36 +108,49 @@ class Connection:
             return
         self._ended = Disconnected(code, reason)
         self.ws.mark_closed(code, reason)
-        now = asyncio.get_running_loop().time()
-        for wait in self._waits:
-            wait.reschedule(now)
-        self._waits.clear()
+        if self._reading is not None:
+            self._reading.interrupt(code, reason)
 
 
-def as_websocket(ws: Any) -> WebSocket:  # noqa: ANN401 - any framework's
-    """Give the roomcast face of a connection.
+class Connections:
+    """The connections that are in rooms: one for each scope, however many rooms it joins.
+
+    Who has joined with a connection lets go of it when it leaves. What the app has forgotten to let go of goes
+    with its last member.
 
     Args:
-        ws: a `roomcast.WebSocket`, a Starlette or FastAPI `WebSocket`, or a tuple of scope, receive and send.
-
-    Raises:
-        TypeError: for anything else.
+        bound: how many bytes of messages may wait for each.
+        on_close: called with a connection that is over.
     """
-    match ws:
-        case WebSocket():
-            return ws
-        case (scope, receive, send):
-            return WebSocket(scope, receive, send)
-    from starlette.websockets import WebSocket as StarletteWebSocket  # noqa: PLC0415 - only where it is used
-    from starlette.websockets import WebSocketState  # noqa: PLC0415
 
-    if isinstance(ws, StarletteWebSocket):
-        accepted = ws.application_state is WebSocketState.CONNECTED
-        face = WebSocket(ws.scope, ws.receive, ws.send, accepted=accepted)
-        if WebSocketState.DISCONNECTED in {ws.client_state, ws.application_state}:
-            face.mark_closed(CloseCode.ABNORMAL)
-        return face
-    raise TypeError(
-        "expected a roomcast.WebSocket, a Starlette or FastAPI WebSocket, or (scope, receive, send), "
-        f"not {type(ws).__name__}"
-    )
+    def __init__(self, bound: int, on_close: Callable[[Connection], None]) -> None:
+        self._bound = bound
+        self._on_close = on_close
+        self._by_scope: WeakValueDictionary[int, Connection] = WeakValueDictionary()
+
+    def hold(self, ws: Any) -> Connection:  # noqa: ANN401 - any framework's
+        """Give the connection of `ws`, until `let_go`.
+
+        Raises:
+            TypeError: if it is none.
+        """
+        face = as_websocket(ws)
+        connection = self._by_scope.get(id(face.scope))
+        if connection is None:
+            connection = Connection(face, bound=self._bound, on_close=self._on_close)
+            self._by_scope[id(face.scope)] = connection
+        connection.holds += 1
+        return connection
+
+    async def let_go(self, connection: Connection) -> None:
+        """Hold the connection no more: with the last hold it takes nothing more."""
+        connection.holds -= 1
+        if not connection.holds:
+            self._by_scope.pop(id(connection.ws.scope), None)
+            await connection.finish()
+
+    def __len__(self) -> int:
+        return len(self._by_scope)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(tuple(self._by_scope.values()))

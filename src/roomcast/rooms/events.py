@@ -1,7 +1,8 @@
 """What happens in a room, as opaque bytes for the brokers and as messages for the members.
 
 An event is a publication, a join or a leave. It crosses a broker in an envelope: a kind (1 byte), the time
-(8 bytes), the length of the excluded member's id (1 byte), that id, and the payload.
+(8 bytes), the length of the excluded member's id (1 byte), that id, and the payload. So does a closing,
+which is no event that anybody is told of.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from roomcast.errors import ConfigurationError
 from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Position, Publication
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-_TEXT, _BINARY, _JOINED, _LEFT = b"t", b"b", b"j", b"l"
+_TEXT, _BINARY, _JOINED, _LEFT, _CLOSING = b"t", b"b", b"j", b"l", b"c"
 _HEAD = struct.Struct(">cdB")
+_CODE = struct.Struct(">H")
 _MAX_ID = 255
 
 
@@ -38,6 +41,19 @@ class Left:
     member: Presence
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The connections of all who are in a room, or belong to a user, are to be closed.
+
+    Attributes:
+        code: the close code.
+        reason: the close reason.
+    """
+
+    code: int
+    reason: str
+
+
 RoomEvent: TypeAlias = "Publication | Joined | Left"
 
 Encoder: TypeAlias = Callable[[RoomEvent], "str | bytes | None"]
@@ -53,8 +69,27 @@ def publications_only(event: RoomEvent) -> str | bytes | None:
     return event.data if isinstance(event, Publication) else None
 
 
-def to_envelope(event: RoomEvent) -> bytes:
-    """Write an event as brokers carry it.
+def check_encoder(encoder: Encoder) -> Encoder:
+    """Give back what can be an encoder.
+
+    Raises:
+        ConfigurationError: if it cannot: with it, an event would fail for all members of the room.
+    """
+    try:
+        hash(encoder)
+    except TypeError:
+        usable = False
+    else:
+        usable = callable(encoder)
+    if not usable:
+        raise ConfigurationError(
+            f"an encoder is a function that takes a room event, and hashable, not {encoder!r}"
+        )
+    return encoder
+
+
+def to_envelope(event: RoomEvent | Closing) -> bytes:
+    """Write an event, or a closing, as brokers carry it.
 
     Raises:
         UnicodeEncodeError: for a publication of text that has no UTF-8 form (a lone surrogate).
@@ -68,10 +103,12 @@ def to_envelope(event: RoomEvent) -> bytes:
             return _seal(_JOINED, member.since, member.id, member.to_bytes())
         case Left(member=member):
             return _seal(_LEFT, member.since, member.id, member.to_bytes())
+        case Closing(code=code, reason=reason):
+            return _seal(_CLOSING, 0.0, None, _CODE.pack(code) + reason.encode())
     raise TypeError(f"expected a room event, not {type(event).__name__}")
 
 
-def from_envelope(room: str, position: Position | None, envelope: bytes) -> RoomEvent:
+def from_envelope(room: str, position: Position | None, envelope: bytes) -> RoomEvent | Closing:
     """Read what `to_envelope` wrote."""
     kind, time, size = _HEAD.unpack_from(envelope)
     start = _HEAD.size + size
@@ -86,6 +123,9 @@ def from_envelope(room: str, position: Position | None, envelope: bytes) -> Room
             return Joined(room, Presence.from_bytes(payload))
         case b"l":
             return Left(room, Presence.from_bytes(payload))
+        case b"c":
+            (code,) = _CODE.unpack_from(payload)
+            return Closing(code, payload[_CODE.size :].decode())
     raise ValueError(f"an envelope of kind {kind!r}, which this version does not know")
 
 

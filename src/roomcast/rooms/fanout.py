@@ -24,7 +24,7 @@ def fan_out(event: RoomEvent, members: Iterable[Member]) -> None:
     position = event.position if isinstance(event, Publication) else None
     encodings: dict[Encoder, PreparedMessage | None] = {}
     for member in tuple(members):  # a member at its bound leaves while this goes on
-        if member.id == left_out:
+        if left_out is not None and (member.id == left_out or left_out in member.formerly):
             continue
         encoder = member.encoder
         if encoder not in encodings:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from roomcast.rooms.events import Encoder
     from roomcast.rooms.presence import Presence
     from roomcast.rooms.publication import Position
+    from roomcast.rooms.stay import Stay
 
 
 class MemberStats(NamedTuple):
@@ -49,9 +50,11 @@ class Member:
         "_held_bytes",
         "connection",
         "encoder",
+        "formerly",
         "presence",
         "recovered",
         "room",
+        "stay",
     )
 
     def __init__(self, room: str, presence: Presence, connection: Connection, encoder: Encoder) -> None:
@@ -59,6 +62,10 @@ class Member:
         self.presence = presence
         self.encoder = encoder
         self.connection = connection
+        self.stay: Stay | None = None
+        """Its time in the room, once that has begun."""
+        self.formerly: frozenset[str] = frozenset()
+        """The ids that the same client had before: what leaves out one of them leaves out this member."""
         self.recovered: bool | None = None
         """Whether all that was missed since the position of the join was still kept; None for a join without."""
         self._held: list[tuple[PreparedMessage, Position | None]] | None = None
@@ -165,6 +172,14 @@ class Member:
         """
         check_close(code, reason)
         self.connection.outlet.close(code, reason)
+
+    async def leave(self) -> None:
+        """Leave the room, and wait until the others are told. Does nothing where it has left, in whatever way.
+
+        The connection stays open. With its last room it takes no more messages of rooms.
+        """
+        if self.stay is not None:
+            await self.stay.leave()
 
     async def receive(self) -> str | bytes:
         """Wait for the next message of the connection.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from roomcast import jsontext
+from roomcast.errors import Unpublishable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,20 @@ class Presence:
     info: Any
     since: float
 
+    @classmethod
+    def of(cls, member: str, user: str | None, info: Any) -> Self:  # noqa: ANN401 - whatever JSON can carry
+        """Give the presence of a member that joins now, as the others get it.
+
+        So what the app does to `info` later does not change who leaves.
+
+        Raises:
+            Unpublishable: if JSON cannot carry `info`.
+        """
+        try:
+            return cls.from_bytes(cls(member, user, info, time.time()).to_bytes())
+        except (TypeError, ValueError) as error:
+            raise Unpublishable(f"info must be something that JSON can carry: {error}") from None
+
     def to_bytes(self) -> bytes:
         """Write it as brokers carry it.
 
@@ -35,6 +51,6 @@ class Presence:
         return jsontext.dumps(fields).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Presence:
+    def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` wrote."""
         return cls(**json.loads(data))

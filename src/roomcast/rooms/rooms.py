@@ -6,44 +6,51 @@ import asyncio
 import contextlib
 import os
 import secrets
-import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from roomcast import jsontext
 from roomcast.close_codes import CloseCode
 from roomcast.errors import (
     AlreadyJoined,
     ConfigurationError,
     LimitReached,
     RoomsClosed,
-    Unpublishable,
 )
 from roomcast.rooms.brokers import DEFAULT_URL, broker_from_url
-from roomcast.rooms.connection import Connection, as_websocket
-from roomcast.rooms.events import from_envelope, publications_only, to_envelope
-from roomcast.rooms.fanout import fan_out
+from roomcast.rooms.callbacks import Callbacks
+from roomcast.rooms.connection import Connection, Connections
+from roomcast.rooms.events import check_encoder, from_envelope, publications_only
 from roomcast.rooms.lifespan import with_lifespan
 from roomcast.rooms.member import Member
 from roomcast.rooms.membership import Membership
-from roomcast.rooms.names import check_room_name
+from roomcast.rooms.names import check_room_name, check_user_name
+from roomcast.rooms.node import Node
 from roomcast.rooms.outlet import OUTBOX_BYTES
 from roomcast.rooms.pace import Pace
 from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Position, Publication
+from roomcast.rooms.publisher import Publisher
+from roomcast.rooms.reading import read_ahead
 from roomcast.rooms.stay import Stay
 from roomcast.rooms.subscriptions import LINGER, Subscriptions
+from roomcast.rooms.users import Users
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from types import TracebackType
 
     from starlette.types import ASGIApp
 
     from roomcast.rooms.brokers.base import Broker
+    from roomcast.rooms.callbacks import Callback
     from roomcast.rooms.events import Encoder
 
+MOST_FORMER_IDS = 64
+"""How many former ids of a client count."""
 
-class Rooms:
+CallbackT = TypeVar("CallbackT", bound="Callback")
+
+
+class Rooms(Publisher):
     """Rooms for any ASGI app.
 
     ```python
@@ -86,18 +93,23 @@ class Rooms:
     ) -> None:
         if broker is None:
             broker = os.environ.get("ROOMCAST_BROKER", DEFAULT_URL)
-        self._broker = broker_from_url(broker) if isinstance(broker, str) else broker
+        super().__init__(
+            broker_from_url(broker) if isinstance(broker, str) else broker, Pace(turn_bytes=outbox_bytes // 8)
+        )
         self._encoder = check_encoder(encoder)
-        self._outbox_bytes = outbox_bytes
         self._rooms_per_connection = rooms_per_connection
-        self._membership = Membership(members_per_room)
-        self._subscriptions = Subscriptions(self._broker, linger=linger)
-        self._pace = Pace(outbox_bytes // 8)
-        self._connections: dict[int, Connection] = {}
-        self._farewells: set[asyncio.Task[None]] = set()
-        self._node = secrets.token_hex(4)
+        self._callbacks = Callbacks()
+        self._node = Node(
+            self._broker,
+            Subscriptions(self._broker, linger=linger),
+            Membership(members_per_room),
+            Users(),
+            self._pace,
+            self._callbacks,
+        )
+        self._connections = Connections(outbox_bytes, _end_all_stays)
+        self._name = secrets.token_hex(4)
         self._joins = 0
-        self._open = False
 
     async def __aenter__(self) -> Self:
         if self._open:
@@ -108,7 +120,8 @@ class Rooms:
                 f"these rooms are in the memory of one process, but {workers} workers serve the app: "
                 "use a broker that several processes share, or --workers 1"
             )
-        await self._broker.open(self._deliver)
+        await self._broker.open(self._node.deliver)
+        self._threads.open()
         self._open = True
         return self
 
@@ -117,12 +130,14 @@ class Rooms:
     ) -> None:
         self._open = False
         try:
-            for connection in tuple(self._connections.values()):
-                connection.outlet.close(CloseCode.SERVICE_RESTART, "the server restarts")
-            while self._farewells:
-                await asyncio.wait(self._farewells)
+            await self._threads.close()
+            for connection in self._connections:
+                connection.close(CloseCode.SERVICE_RESTART, "the server restarts")
+            while self._node.farewells:
+                await asyncio.wait(self._node.farewells)
+            await self._callbacks.close()
         finally:
-            await self._subscriptions.close()
+            await self._node.subscriptions.close()
             await self._broker.close()
 
     @contextlib.asynccontextmanager
@@ -132,8 +147,12 @@ class Rooms:
             yield
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """Give `app` with these rooms open while it runs, whether or not it handles ASGI's lifespan itself."""
-        return with_lifespan(app, self)
+        """Give `app` with these rooms open while it runs, whether or not it handles ASGI's lifespan itself.
+
+        And with the end of each WebSocket seen, on any server and in any framework: Quart and Django Channels need
+        that on a server that is not ours.
+        """
+        return read_ahead(with_lifespan(app, self))
 
     @contextlib.asynccontextmanager
     async def join(
@@ -146,6 +165,7 @@ class Rooms:
         encoder: Encoder | None = None,
         subprotocol: str | None = None,
         since: Position | None = None,
+        formerly: Iterable[str] = (),
         greet: Callable[[Member], Awaitable[str | bytes]] | None = None,
     ) -> AsyncIterator[Member]:
         """Be in a room for the length of an `async with` block.
@@ -154,79 +174,106 @@ class Rooms:
         and at once where its connection is lost or closed.
 
         Args:
-            room: the room's name, 1 to 255 characters.
-            ws: a `roomcast.WebSocket`, a Starlette or FastAPI `WebSocket`, or (scope, receive, send). A
+            room: the room's name, 1 to 255 characters, none of them a control character.
+            ws: a `roomcast.WebSocket`; a Starlette, FastAPI or Litestar `WebSocket`; Quart's `websocket`; a Django
+                Channels consumer; or (scope, receive, send), whose `receive` is the rooms' from now on. A
                 connection may be in many rooms; hand the same object, or the same scope, to each join.
             info: what the others may know about the member.
-            user: the user it belongs to.
+            user: the user it belongs to, for `send_to` and `disconnect`; a name as a room's.
             encoder: how events are written for this member.
             subprotocol: what to accept the connection with, if it is not accepted yet.
             since: the newest position that the member knows from before. It first gets what it has missed since
                 then, then what comes, each once; `member.recovered` says whether all of that was still kept.
+            formerly: the ids that the same client's members had before. What was published with `exclude` for one
+                of them is not for this one either. Of more than 64, the last 64 count.
             greet: gives the member's very first message, for a client that is to be told where it is. It sees
                 `member.recovered`.
 
         Raises:
             InvalidRoomName: if the name is none.
+            InvalidUserName: if the user's is none.
             AlreadyJoined: if the connection is in the room already.
             LimitReached: if it is in too many rooms, or the room is full.
             Unpublishable: if JSON cannot carry `info`.
-            ConfigurationError: for an encoder that cannot be one.
+            ConfigurationError: for an encoder that cannot be one, or a framework that needs `wrap` on this server.
             Disconnected: if the connection is over.
             RoomsClosed: if the rooms are not open.
             BrokerUnavailable: if the broker cannot be reached.
         """
-        self._check_open()
-        check_room_name(room)
-        connection = self._connect(ws)
+        member = await self.enter(
+            room,
+            ws,
+            info=info,
+            user=user,
+            encoder=encoder,
+            subprotocol=subprotocol,
+            since=since,
+            formerly=formerly,
+            greet=greet,
+        )
         try:
-            stay = self._stay(room, connection, self._presence(info, user), encoder)
-            try:
-                await stay.begin(subprotocol, since, greet)
-                yield stay.member
-            finally:
-                await asyncio.shield(self._end(stay))
+            yield member
         finally:
-            await self._let_go(connection)
+            await member.leave()
 
-    async def publish(
+    async def enter(
         self,
         room: str,
-        data: Any,  # noqa: ANN401 - whatever JSON can carry
+        ws: Any,  # noqa: ANN401 - any framework's
         *,
-        exclude: Member | str | None = None,
-        key: str | None = None,
-        keep: bool = True,
-    ) -> Position:
-        """Say something in a room, to all its members on all nodes. It waits for none of them.
+        info: Any = None,  # noqa: ANN401 - whatever JSON can carry
+        user: str | None = None,
+        encoder: Encoder | None = None,
+        subprotocol: str | None = None,
+        since: Position | None = None,
+        formerly: Iterable[str] = (),
+        greet: Callable[[Member], Awaitable[str | bytes]] | None = None,
+    ) -> Member:
+        """Be in a room until `await member.leave()`, where no block fits, as in a consumer of Django Channels.
 
-        Args:
-            room: the room's name.
-            data: `str` for a text message, `bytes` for a binary one; anything else goes as JSON.
-            exclude: the member, or the id of the member, that does not get it.
-            key: a name for this publication: the same key again, in this room and soon, publishes nothing, and
-                gives the first one's position.
-            keep: whether it takes an offset and a place in the history.
-
-        Returns:
-            Its position; the room's newest one if it is not kept.
-
-        Raises:
-            Unpublishable: if the data is neither str nor bytes, nor anything that JSON can carry.
-            InvalidRoomName: if the name is none.
-            RoomsClosed: if the rooms are not open.
-            BrokerUnavailable: if the broker did not take it.
+        It leaves at once where its connection is lost or closed, also where `leave` is never called. Arguments and
+        errors are those of `join`.
         """
         self._check_open()
         check_room_name(room)
-        excluded = exclude.id if isinstance(exclude, Member) else exclude
+        if user is not None:
+            check_user_name(user)
+        self._joins += 1
+        presence = Presence.of(f"{self._name}-{self._joins:x}", user, info)
+        connection = self._connections.hold(ws)
         try:
-            envelope = to_envelope(Publication(room, _as_data(data), time.time(), exclude=excluded))
-        except UnicodeEncodeError as error:
-            raise Unpublishable(f"text must have a UTF-8 form: {error}") from None
-        await self._pace.take(len(envelope))
-        self._check_open()  # they may have been closed while this waited for its turn
-        return await self._broker.publish(room, envelope, key=key, keep=keep)
+            stay = self._stay(room, connection, presence, encoder)
+        except BaseException:
+            await self._connections.let_go(connection)
+            raise
+        stay.member.formerly = frozenset(list(formerly)[-MOST_FORMER_IDS:])
+        try:
+            await stay.begin(subprotocol, since, greet)
+        except BaseException:
+            await stay.leave()
+            raise
+        return stay.member
+
+    def on_join(self, callback: CallbackT) -> CallbackT:
+        """Call back for each member that has joined in this process: a decorator.
+
+        ```python
+        @rooms.on_join
+        async def note(room: str, member: Presence) -> None:
+            await database.note(room, member.user)
+        ```
+
+        The callback is a coroutine function, or a function that returns at once. Callbacks are called one after
+        the other, in the order of the joins and leaves, and nobody waits for them. One that raises, or takes
+        longer than 10 s, is logged. Of each join that is told, the leave is told later, once.
+        """
+        self._callbacks.on_join(callback)
+        return callback
+
+    def on_leave(self, callback: CallbackT) -> CallbackT:
+        """Call back for each member that has left in this process, in whatever way: a decorator, as `on_join`."""
+        self._callbacks.on_leave(callback)
+        return callback
 
     async def history(
         self, room: str, *, since: Position | None = None, limit: int | None = None, reverse: bool = False
@@ -269,87 +316,17 @@ class Rooms:
         self._check_open()
         return await self._broker.rooms()
 
-    def _check_open(self) -> None:
-        if not self._open:
-            raise RoomsClosed(
-                "the rooms are not open: enter `async with rooms:` where the app starts, or use rooms.lifespan "
-                "or rooms.wrap(app)"
-            )
-
-    def _connect(self, ws: Any) -> Connection:  # noqa: ANN401 - any framework's
-        """Give the connection that `ws` is in its rooms by: one for all of them."""
-        face = as_websocket(ws)
-        connection = self._connections.get(id(face.scope))
-        if connection is None:
-            connection = Connection(face, bound=self._outbox_bytes, on_close=self._connection_closed)
-            self._connections[id(face.scope)] = connection
-        connection.joins += 1
-        return connection
-
-    async def _let_go(self, connection: Connection) -> None:
-        connection.joins -= 1
-        if not connection.joins:
-            del self._connections[id(connection.ws.scope)]
-            await connection.finish()
-
-    def _presence(self, info: Any, user: str | None) -> Presence:  # noqa: ANN401 - whatever JSON can carry
-        self._joins += 1
-        presence = Presence(f"{self._node}-{self._joins:x}", user, info, time.time())
-        try:
-            # As the others get it, so that what the app does to `info` later does not change who leaves.
-            return Presence.from_bytes(presence.to_bytes())
-        except (TypeError, ValueError) as error:
-            raise Unpublishable(f"info must be something that JSON can carry: {error}") from None
-
     def _stay(self, room: str, connection: Connection, presence: Presence, encoder: Encoder | None) -> Stay:
         if room in connection.stays:
             raise AlreadyJoined(f"this connection is in room {room!r} already")
         if len(connection.stays) >= self._rooms_per_connection:
             raise LimitReached(f"a connection may be in {self._rooms_per_connection} rooms")
         member = Member(room, presence, connection, self._encoder if encoder is None else check_encoder(encoder))
-        stay = Stay(member, self._broker, self._subscriptions, self._membership, self._pace)
+        stay = Stay(member, self._node, self._connections)
         connection.stays[room] = stay
         return stay
 
-    def _end(self, stay: Stay) -> asyncio.Task[None]:
-        farewell = stay.end()
-        self._farewells.add(farewell)
-        farewell.add_done_callback(self._farewells.discard)
-        return farewell
 
-    def _connection_closed(self, connection: Connection) -> None:
-        for stay in tuple(connection.stays.values()):
-            self._end(stay)
-
-    def _deliver(self, room: str, position: Position | None, payload: bytes) -> None:
-        fan_out(from_envelope(room, position, payload), self._membership.of(room))
-
-
-def check_encoder(encoder: Encoder) -> Encoder:
-    """Give back what can be an encoder.
-
-    Raises:
-        ConfigurationError: if it cannot: with it, an event would fail for all members of the room.
-    """
-    try:
-        hash(encoder)
-    except TypeError:
-        usable = False
-    else:
-        usable = callable(encoder)
-    if not usable:
-        raise ConfigurationError(
-            f"an encoder is a function that takes a room event, and hashable, not {encoder!r}"
-        )
-    return encoder
-
-
-def _as_data(data: Any) -> str | bytes:  # noqa: ANN401 - whatever JSON can carry
-    if isinstance(data, str | bytes):
-        return data
-    if isinstance(data, bytearray | memoryview):
-        return bytes(data)
-    try:
-        return jsontext.dumps(data)
-    except (TypeError, ValueError) as error:
-        raise Unpublishable(f"data must be str, bytes, or something that JSON can carry: {error}") from None
+def _end_all_stays(connection: Connection) -> None:
+    for stay in tuple(connection.stays.values()):
+        stay.end()

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from roomcast.close_codes import CloseCode
 from roomcast.errors import BrokerUnavailable, Disconnected
-from roomcast.rooms.events import Joined, Left, excluded, from_envelope, to_envelope
+from roomcast.rooms.events import Joined, Left, from_envelope, to_envelope
 from roomcast.rooms.fanout import encode
+from roomcast.rooms.names import channel_of
+from roomcast.rooms.publication import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeAlias
 
-    from roomcast.rooms.brokers.base import Broker
+    from roomcast.rooms.connection import Connections
     from roomcast.rooms.member import Member
-    from roomcast.rooms.membership import Membership
-    from roomcast.rooms.pace import Pace
+    from roomcast.rooms.node import Node
     from roomcast.rooms.publication import Position
-    from roomcast.rooms.subscriptions import Subscriptions
 
     Greeting: TypeAlias = Callable[[Member], Awaitable[str | bytes]]
 
@@ -33,23 +33,20 @@ class Stay:
 
     Args:
         member: who stays.
-        broker: what keeps presence and carries the notices.
-        subscriptions: this node's subscriptions.
-        membership: this node's members.
-        pace: what the notices are published in step with.
+        node: what it shares with the other stays of this process.
+        connections: what holds the member's connection until it leaves.
     """
 
-    def __init__(
-        self, member: Member, broker: Broker, subscriptions: Subscriptions, membership: Membership, pace: Pace
-    ) -> None:
+    def __init__(self, member: Member, node: Node, connections: Connections) -> None:
         self.member = member
-        self._broker = broker
-        self._subscriptions = subscriptions
-        self._membership = membership
-        self._pace = pace
+        member.stay = self
+        self._node = node
+        self._connections = connections
         self._undo = AsyncExitStack()
         self._beginning = asyncio.Lock()
         self._announced = False
+        self._told = False
+        self._holds = True
         self._farewell: asyncio.Task[None] | None = None
 
     async def begin(self, subprotocol: str | None, since: Position | None, greet: Greeting | None) -> None:
@@ -58,27 +55,34 @@ class Stay:
         In this order, so that a peer whose connection is open misses nothing that is said from then on.
         """
         async with self._beginning:
-            member, room, undo = self.member, self.member.room, self._undo
-            self._membership.check_space(room)
-            await self._subscriptions.acquire(room)
-            undo.callback(self._subscriptions.release, room)
-            undo.push_async_callback(self._announce_leave)
-            undo.push_async_callback(self._broker.depart, room, member.id)
-            await self._broker.arrive(room, member.id, member.presence.to_bytes())
+            node, member, room = self._node, self.member, self.member.room
+            node.membership.check_space(room)
+            await self._subscribe(room)
+            if member.user is not None:
+                await self._subscribe(channel_of(member.user))
+            self._undo.push_async_callback(self._announce_leave)
+            self._undo.push_async_callback(node.broker.depart, room, member.id)
+            await node.broker.arrive(room, member.id, member.presence.to_bytes())
             self._check_connected()
             member.hold()
-            self._membership.add(member)
+            node.membership.add(member)
+            node.users.add(member)
             await member.connection.accept(subprotocol)
             await self._catch_up(since, greet)
             notice = to_envelope(Joined(room, member.presence))
-            await self._pace.take(len(notice))
+            await node.pace.take(len(notice))
             self._check_connected()
             self._announced = True  # from here on it may be carried, also where this is cancelled
             try:
-                await self._broker.publish(room, notice, keep=False)
+                await node.broker.publish(room, notice, keep=False)
             except BrokerUnavailable:
                 self._announced = False
                 raise
+            self._told = node.callbacks.joined(room, member.presence)
+
+    async def _subscribe(self, channel: str) -> None:
+        await self._node.subscriptions.acquire(channel)
+        self._undo.callback(self._node.subscriptions.release, channel)
 
     def _check_connected(self) -> None:
         if self._farewell is not None or self.member.closed:
@@ -91,7 +95,7 @@ class Stay:
         missed: list[tuple[Position, bytes]] = []
         newest: Position | None = None
         if since is not None:
-            history = await self._broker.history(room, since=since)
+            history = await self._node.broker.history(room, since=since)
             missed, newest, member.recovered = history.kept, history.position, history.complete
         if greet is not None:
             member.send(await greet(member))
@@ -100,24 +104,39 @@ class Stay:
             # It may be more than the outlet holds: this member waits for its own peer, and nobody else does.
             await outlet.drained()
             event = from_envelope(room, position, payload)
-            message = None if excluded(event) == member.id else encode(member.encoder, event)
-            if message is not None:
-                member.offer(message)
+            if isinstance(event, Publication) and event.exclude not in member.formerly:
+                message = encode(member.encoder, event)
+                if message is not None:
+                    member.offer(message)
         await outlet.drained()
         for message, at in member.release():
             if newest is None or at is None or at.epoch != newest.epoch or at.offset > newest.offset:
                 member.deliver(message)
 
+    async def leave(self) -> None:
+        """End the stay, and let go of the connection once all is undone."""
+        try:
+            await asyncio.shield(self.end())
+        finally:
+            if self._holds:
+                self._holds = False
+                await self._connections.let_go(self.member.connection)
+
     def end(self) -> asyncio.Task[None]:
         """Take the member out at once, and undo the rest in a task, which is given."""
         if self._farewell is None:
-            self._membership.discard(self.member)
+            self._node.membership.discard(self.member)
+            self._node.users.discard(self.member)
             self.member.connection.stays.pop(self.member.room, None)
             self._farewell = asyncio.create_task(self._say_farewell())
+            self._node.farewells.add(self._farewell)
+            self._farewell.add_done_callback(self._node.farewells.discard)
         return self._farewell
 
     async def _say_farewell(self) -> None:
         async with self._beginning:
+            if self._told:
+                self._node.callbacks.left(self.member.room, self.member.presence)
             try:
                 await self._undo.aclose()
             except BrokerUnavailable as error:
@@ -127,5 +146,5 @@ class Stay:
         if self._announced:
             room = self.member.room
             notice = to_envelope(Left(room, self.member.presence))
-            await self._pace.take(len(notice))
-            await self._broker.publish(room, notice, keep=False)
+            await self._node.pace.take(len(notice))
+            await self._node.broker.publish(room, notice, keep=False)
