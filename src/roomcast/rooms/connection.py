@@ -42,11 +42,12 @@ class Connection:
         self._patience: asyncio.TimerHandle | None = None
         self._ended: Disconnected | None = None
         self._reading: Reading | None = ws.scope.get(READING)
-        offered = (ws.scope.get("extensions") or {}).get("roomcast.outlet")
-        self.outlet: Outlet = AsgiOutlet(ws.asgi[2]) if offered is None else offered["outlet"]
-        self.outlet.bound = bound
+        offered = (ws.scope.get("extensions") or {}).get("roomcast.outlet", {}).get("outlet")
+        self._own_outlet = AsgiOutlet(ws.asgi[2]) if offered is None else None
+        self.outlet: Outlet = self._own_outlet or offered
         # A server with an outlet of its own also ends the handler's receive by itself, behind all that has come.
         self.outlet.on_close(self._closed if offered is None else lambda *_: on_close(self))
+        self.outlet.bound = bound
 
     async def accept(self, subprotocol: str | None) -> None:
         """Accept the connection, if it was not yet."""
@@ -90,6 +91,10 @@ class Connection:
 
     def _peer_gone(self, _code: int, _reason: str) -> None:
         """Leave all rooms. The handler learns of it, and of the code, where it receives."""
+        if self._patience is not None:
+            self._patience.cancel()
+        if self._own_outlet is not None:
+            self._own_outlet.lose()
         self._on_close(self)
 
     def _closed(self, code: int, reason: str) -> None:

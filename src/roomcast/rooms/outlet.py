@@ -117,6 +117,11 @@ class AsgiOutlet:
         self._shut(code, reason)
         self._writer = asyncio.create_task(self._send_close(writer, code, reason))
 
+    def lose(self) -> None:
+        """Take nothing more, and call nobody back: the peer has gone, and that is known already."""
+        self._callbacks.clear()
+        self._shut(CloseCode.ABNORMAL, "")
+
     def on_close(self, callback: Callable[[int, str], None]) -> None:
         """Have `callback` called when the outlet has closed."""
         self._callbacks.append(callback)
