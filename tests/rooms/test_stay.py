@@ -545,6 +545,78 @@ async def test_a_room_that_began_a_new_life_meanwhile_is_heard_from_its_first_pu
     await guest.leave()
 
 
+async def test_who_comes_back_does_not_get_what_it_had_excluded_itself_from(rooms: Rooms) -> None:
+    since = await rooms.position("r")
+    ids: list[str] = []
+    for visit in range(3):
+        guest = await Guest(rooms, "r", since=since, formerly=ids).enter()
+        ids.append(guest.member.id)
+        await rooms.publish("r", f"its own {visit}", exclude=guest.member)
+        await guest.leave()
+    await rooms.publish("r", "another's")
+    guest = await Guest(rooms, "r", since=since, formerly=ids).enter()
+    assert guest.member.recovered is True
+    assert await guest.hears(1) == ["another's"]
+    for former in ids:  # as where its old handler is still busy with what came last
+        await rooms.publish("r", "late", exclude=former)
+    assert await guest.client.receives_nothing()
+    await guest.leave()
+    stranger = await Guest(rooms, "r", since=since).enter()
+    assert len(await stranger.hears(7)) == 7
+    await stranger.leave()
+
+
+async def test_of_very_many_former_ids_the_last_count(rooms: Rooms) -> None:
+    guest = await Guest(rooms, "r", formerly=(str(number) for number in range(100))).enter()
+    assert guest.member.formerly == {str(number) for number in range(36, 100)}
+    await guest.leave()
+
+
+@pytest.mark.parametrize("how", ["disconnect", "close"])
+async def test_who_goes_in_the_middle_of_what_it_missed_has_not_joined_and_gets_the_rest_next_time(
+    rooms: Rooms, how: str
+) -> None:
+    """A half-recovered member is never taken for a whole one, whatever it was told at first."""
+    since = await rooms.position("r")
+    positions = [await rooms.publish("r", f"{number}") for number in range(4)]
+    third_may_go, third_waits = asyncio.Event(), asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        async def slowly(event: Message) -> None:
+            if event.get("text") == "2":
+                third_waits.set()
+                await third_may_go.wait()
+                if how == "disconnect":
+                    raise OSError("gone")
+            await send(event)
+
+        with pytest.raises(Disconnected):
+            async with rooms.join("r", WebSocket(scope, receive, slowly), since=since):
+                pytest.fail("it has joined")
+
+    client = await connect(application).open()
+    assert [await client.receive(), await client.receive()] == ["0", "1"]
+    await third_waits.wait()
+    if how == "close":
+        next(iter(rooms._node.membership.of("r"))).close(4000)
+    third_may_go.set()
+    await client.finished()
+    guest = await Guest(rooms, "r", since=positions[1]).enter()
+    assert guest.member.recovered is True
+    assert await guest.hears(2) == ["2", "3"]
+    await guest.leave()
+
+
+async def test_who_missed_more_than_is_kept_is_told_so_though_it_gets_what_is_kept(rooms: Rooms) -> None:
+    since = await rooms.publish("r", "known")
+    for number in range(300):
+        await rooms.publish("r", str(number))
+    guest = await Guest(rooms, "r", since=since).enter()
+    assert guest.member.recovered is False
+    assert await guest.hears(256) == [str(number) for number in range(44, 300)]
+    await guest.leave()
+
+
 @pytest.mark.parametrize("size", [4000, 250_000])
 async def test_more_than_an_outlet_holds_can_be_caught_up_with(rooms: Rooms, size: int) -> None:
     """Else a member that had missed much would be closed as too slow each time that it came back."""

@@ -57,6 +57,7 @@ class Connection:
         if self._close_when_open is not None:
             self.outlet.close(*self._close_when_open)
         if self._reading is not None:
+            self._reading.accepted = True
             self._reading.watch(self._peer_gone)
 
     async def receive(self) -> str | bytes:

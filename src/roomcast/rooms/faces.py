@@ -39,7 +39,7 @@ def as_websocket(ws: Any) -> WebSocket:  # noqa: ANN401 - any framework's
                 ws.receive_from(_reading(ws.scope, ws.asgi[1]).receive)
             return ws
         case (scope, receive, send):
-            return WebSocket(scope, _handed_over(scope, receive), send)
+            return WebSocket(scope, _handed_over(scope, receive), send, accepted=_is_accepted(scope))
     if _is(ws, "starlette.websockets", "WebSocket"):
         return _starlette(ws)
     if _is(ws, "litestar.connection", "WebSocket"):
@@ -68,6 +68,14 @@ def _handed_over(scope: Scope, receive: Receive) -> Receive:
         return _reading(scope, receive).receive
     reading: Reading | None = scope.get(READING)
     return reading.receive if reading is not None and reading.source == receive else receive
+
+
+def _is_accepted(scope: Scope) -> bool:
+    """Whether the connection was accepted, where no object of a framework's knows it."""
+    reading: Reading | None = scope.get(READING)
+    if reading is not None:
+        return reading.accepted
+    return not scope["extensions"]["roomcast.outlet"]["outlet"].is_opening()
 
 
 def _starlette(ws: Any) -> WebSocket:  # noqa: ANN401
@@ -143,9 +151,7 @@ def _channels(consumer: Any) -> WebSocket:  # noqa: ANN401
 
     # For a consumer that runs in a thread, Channels makes a function of `send` that waits for it there.
     send: Send = getattr(consumer.base_send, "awaitable", consumer.base_send)
-    reading: Reading | None = scope.get(READING)
-    accepted = reading.accepted if reading else not scope["extensions"]["roomcast.outlet"]["outlet"].is_opening()
-    return WebSocket(scope, receive, send, accepted=accepted)
+    return WebSocket(scope, receive, send, accepted=_is_accepted(scope))
 
 
 def _check_wrapped(scope: Scope, framework: str, remedy: str) -> None:

@@ -108,7 +108,8 @@ class Publisher:
     async def disconnect(self, user: str, code: int = CloseCode.REMOVED, reason: str = "") -> None:
         """Close every connection that has joined as this user, on all nodes.
 
-        Where the user has none, nothing happens; and nothing keeps the user from coming back.
+        What still waits to be written to them is dropped. Where the user has none, nothing happens; and nothing
+        keeps the user from coming back.
 
         Args:
             user: the user, as its joins named it.
@@ -131,8 +132,8 @@ class Publisher:
     ) -> None:
         """Close the connections of all who are in a room, on all nodes.
 
-        They leave their other rooms with it. The history stays, and whoever joins afterwards opens the room again.
-        Where nobody is in it, nothing happens.
+        They leave their other rooms with it, and what still waits to be written to them is dropped. The history
+        stays, and whoever joins afterwards opens the room again. Where nobody is in it, nothing happens.
 
         Args:
             room: the room's name.

@@ -47,7 +47,7 @@ class Reading:
     def __init__(self, receive: Receive) -> None:
         self.source = receive
         self.accepted = False
-        """Whether the acceptance of the connection has passed, where its `send` is this object's."""
+        """Whether the connection was accepted, as far as that was seen around the app, or by a join."""
         self._on_end: Callable[[int, str], None] | None = None
         self._over = False
         self._interruption: Message | None = None
