@@ -11,6 +11,7 @@ from roomcast import Disconnected, WebSocket
 from roomcast.protocol.prepared import PreparedMessage
 from roomcast.rooms.connection import Connection
 from roomcast.rooms.faces import as_websocket
+from roomcast.rooms.outlet import AsgiOutlet
 from tests.rooms.guests import settled, until
 
 if TYPE_CHECKING:
@@ -163,6 +164,27 @@ async def test_everybody_who_receives_is_woken(connection: Connection) -> None:
     connection.outlet.close(*CLOSE)
     assert [await outcome(task) for task in receiving] == ["ended 4020"] * 3
     await connection.finish()
+
+
+async def test_what_is_closed_before_it_is_open_is_closed_when_it_is(server: Server) -> None:
+    """As on a server whose own outlet has nothing to close yet."""
+
+    class Opening(AsgiOutlet):
+        def close(self, code: int, reason: str = "") -> None:
+            if server.sent:
+                super().close(code, reason)
+
+    server.events.put_nowait({"type": "websocket.connect"})
+    outlet = {"outlet": Opening(server.send)}
+    scope = {"type": "websocket", "path": "/", "headers": [], "extensions": {"roomcast.outlet": outlet}}
+    ws = as_websocket(WebSocket(scope, server.events.get, server.send))
+    connection = Connection(ws, bound=1000, on_close=lambda _connection: None)
+    connection.close(*CLOSE)
+    assert not connection.outlet.closed
+    await connection.accept(None)
+    assert connection.outlet.closed
+    await connection.finish()
+    assert [event["type"] for event in server.sent] == ["websocket.accept", "websocket.close"]
 
 
 # A lost connection
