@@ -16,7 +16,7 @@ from roomcast import Rooms
 rooms = Rooms()
 app = FastAPI(lifespan=rooms.lifespan)
 
-Room = Annotated[str, Path(max_length=255)]
+Room = Annotated[str, Path(max_length=255, pattern=r"^\P{Cc}*$")]  # a room's name has no control characters
 
 
 @app.websocket("/rooms/{room}")

@@ -16,6 +16,8 @@ from roomcast.websocket import WebSocket
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
+    from roomcast.rooms.outlet import ServerOutlet
+
 KNOWN = (
     "a roomcast.WebSocket, a Starlette, FastAPI or Litestar WebSocket, Quart's websocket, a Django Channels "
     "consumer, or (scope, receive, send)"
@@ -75,7 +77,8 @@ def _is_accepted(scope: Scope) -> bool:
     reading: Reading | None = scope.get(READING)
     if reading is not None:
         return reading.accepted
-    return not scope["extensions"]["roomcast.outlet"]["outlet"].is_opening()
+    outlet: ServerOutlet = scope["extensions"]["roomcast.outlet"]["outlet"]
+    return not outlet.is_opening()
 
 
 def _starlette(ws: Any) -> WebSocket:  # noqa: ANN401

@@ -64,6 +64,13 @@ class Outlet(Protocol):
         """Have `callback` called, once, with code and reason, when the outlet has closed for whatever cause."""
 
 
+class ServerOutlet(Outlet, Protocol):
+    """The outlet that a server offers in the scope: `scope["extensions"]["roomcast.outlet"]["outlet"]`."""
+
+    def is_opening(self) -> bool:
+        """Whether the handshake is not answered yet."""
+
+
 class AsgiOutlet:
     """An outlet on the plain ASGI `send` of any server: a bounded queue and one task that writes.
 
