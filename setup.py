@@ -19,14 +19,8 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 HOT_PATH = [
-    "roomcast.server.http",
-    "roomcast.server.keepalive",
-    "roomcast.server.opening",
-    "roomcast.server.request",
-    "roomcast.server.running",
-    "roomcast.server.uvicorn",
-    "roomcast.protocol.handshake",
-    "roomcast.protocol.headers",
+    "roomcast.rooms.fanout",
+    "roomcast.rooms.member",
     "roomcast.server.inbox",
     "roomcast.server.outbox",
     "roomcast.server.session",

@@ -1,6 +1,7 @@
 """Real-time WebSockets for ASGI: rooms, presence and history for any app, on any server."""
 
 from roomcast.app import websocket_app
+from roomcast.backlog import SlowPolicy
 from roomcast.close_codes import Advice, CloseCode, advice
 from roomcast.errors import (
     AlreadyJoined,
@@ -54,6 +55,7 @@ __all__ = [
     "Rooms",
     "RoomsClosed",
     "RoomsError",
+    "SlowPolicy",
     "UnexpectedMessage",
     "UnknownBroker",
     "Unpublishable",

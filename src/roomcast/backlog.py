@@ -6,6 +6,8 @@ from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from roomcast.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,6 +25,19 @@ class SlowPolicy(StrEnum):
     """The message itself is dropped."""
     LATEST = "latest"
     """Only the newest message of the room waits, whatever the bound: for state that replaces itself."""
+
+
+def policy_of(name: SlowPolicy | str) -> SlowPolicy:
+    """Give the policy of a name.
+
+    Raises:
+        ConfigurationError: it is none's.
+    """
+    try:
+        return SlowPolicy(name)
+    except ValueError:
+        known = ", ".join(SlowPolicy)
+        raise ConfigurationError(f"there is no policy {name!r} for slow members: there are {known}") from None
 
 
 class Recipient(Protocol):

@@ -6,6 +6,16 @@ import json
 from typing import Any, NoReturn
 
 
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+# Made once: `json.dumps` and `json.loads` make theirs anew for each call that has options.
+_as_it_is = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_escaped = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_read = json.JSONDecoder(parse_constant=_refuse).decode
+
+
 def dumps(value: Any) -> str:  # noqa: ANN401 - whatever JSON can carry
     """Write `value` as JSON, with no spaces and no escapes but the needed ones.
 
@@ -15,7 +25,7 @@ def dumps(value: Any) -> str:  # noqa: ANN401 - whatever JSON can carry
             nested too deeply to be written.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _as_it_is(value)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if text.isascii():
@@ -24,7 +34,7 @@ def dumps(value: Any) -> str:  # noqa: ANN401 - whatever JSON can carry
         text.encode()
     except UnicodeEncodeError:
         # A lone surrogate is a legal JSON escape, but has no UTF-8: it can only travel as the escape it was.
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return _escaped(value)
     return text
 
 
@@ -35,10 +45,6 @@ def loads(text: str) -> Any:  # noqa: ANN401
         ValueError: where `text` is not JSON (NaN and the infinities are not), or nested too deeply to be read.
     """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return _read(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

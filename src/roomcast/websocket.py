@@ -218,10 +218,11 @@ class WebSocket:
         """
         if self._state is not _State.OPEN:
             self._refuse("receive()")
-        event = await self._receive_event(timeout)
+        event = await (self._receive() if timeout is None else self._receive_event(timeout))
+        text = event.get("text")
+        if isinstance(text, str) and event.get("type") == "websocket.receive":
+            return text  # what nearly all are
         match event:
-            case {"type": "websocket.receive", "text": str(text)}:
-                return text
             case {"type": "websocket.receive", "bytes": bytes() | bytearray() | memoryview() as data}:
                 return bytes(data)
             case {"type": "websocket.disconnect"}:
@@ -345,9 +346,7 @@ class WebSocket:
         if self._state is not _State.ASKED:
             self._refuse(call)
 
-    async def _receive_event(self, seconds: float | None) -> Message:
-        if seconds is None:
-            return await self._receive()
+    async def _receive_event(self, seconds: float) -> Message:
         try:
             async with asyncio.timeout(seconds) as deadline:
                 return await self._receive()

@@ -68,7 +68,7 @@ async def test_members_of_one_format_get_one_prepared_message(rooms: Rooms, ente
     for guest in guests:
         outlet = guest.member.connection.outlet
         assert isinstance(outlet, AsgiOutlet)
-        queued.append(outlet._queue[0])
+        queued.append(outlet._queue.take())
     assert queued[0] is queued[1] is queued[2]
 
 

@@ -694,7 +694,7 @@ async def test_small_messages_that_wait_for_the_end_of_catching_up_are_bounded_t
         await rooms.publish("r", "", keep=False)
         published += 1
         assert published < 10_000
-    assert not member._held
+    assert member.release() == []
     await gone(guest)
     assert guest.ws.close_code == 4020
 

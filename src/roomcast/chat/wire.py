@@ -53,12 +53,11 @@ def read(frame: str, *, with_key: bool) -> Said:
         value = jsontext.loads(frame)
     except ValueError:
         return Said(frame)
-    match value:
-        case {"text": str(text), "key": str(key)} if with_key and 1 <= len(key) <= MAX_KEY:
-            return Said(text, key)
-        case {"text": str(text)}:
-            return Said(text)
-    return Said(frame)
+    text = value.get("text") if isinstance(value, dict) else None
+    if not isinstance(text, str):
+        return Said(frame)
+    key = value.get("key") if with_key else None
+    return Said(text, key) if isinstance(key, str) and 1 <= len(key) <= MAX_KEY else Said(text)
 
 
 def asks_for_rooms(frame: str) -> bool:
@@ -81,7 +80,11 @@ def message(said: Said, author: Member) -> str:
         "id": author.id,
         "key": said.key,
     }
-    return jsontext.dumps({key: value for key, value in fields.items() if value is not None})
+    if said.key is None:
+        del fields["key"]
+    if fields["from"] is None:
+        del fields["from"]
+    return jsontext.dumps(fields)
 
 
 def error(text: str) -> str:

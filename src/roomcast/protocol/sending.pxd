@@ -2,6 +2,7 @@
 cimport cython
 
 from roomcast.protocol.frames cimport client_frame, server_frame, text_frame
+from roomcast.protocol.prepared cimport PreparedMessage
 
 cdef int _TEXT
 cdef int _BINARY
@@ -19,7 +20,8 @@ cdef class Sender:
     cpdef bytes data_to_send(self)
     cpdef bytes send_text(self, text)
     cpdef bytes send_bytes(self, bytes payload)
-    cpdef bytes send_prepared(self, message)
+    @cython.locals(frame=bytes)
+    cpdef bytes send_prepared(self, PreparedMessage message)
     cdef _reply(self, bytes frame)
     cdef _reply_close(self, bytes payload, close)
     cdef bytes _message_frame(self, int first, bytes payload)

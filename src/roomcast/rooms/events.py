@@ -95,10 +95,8 @@ def to_envelope(event: RoomEvent | Closing) -> bytes:
         UnicodeEncodeError: for a publication of text that has no UTF-8 form (a lone surrogate).
     """
     match event:
-        case Publication(data=str(text)):
-            return _seal(_TEXT, event.time, event.exclude, text.encode())
-        case Publication(data=bytes(data)):
-            return _seal(_BINARY, event.time, event.exclude, data)
+        case Publication():
+            return publication_envelope(event.data, event.time, event.exclude)
         case Joined(member=member):
             return _seal(_JOINED, member.since, member.id, member.to_bytes())
         case Left(member=member):
@@ -108,24 +106,34 @@ def to_envelope(event: RoomEvent | Closing) -> bytes:
     raise TypeError(f"expected a room event, not {type(event).__name__}")
 
 
+def publication_envelope(data: str | bytes, time: float, exclude: str | None) -> bytes:
+    """Write a publication that is about to be published as brokers carry it.
+
+    Raises:
+        UnicodeEncodeError: for text that has no UTF-8 form (a lone surrogate).
+    """
+    if isinstance(data, str):
+        return _seal(_TEXT, time, exclude, data.encode())
+    return _seal(_BINARY, time, exclude, data)
+
+
 def from_envelope(room: str, position: Position | None, envelope: bytes) -> RoomEvent | Closing:
     """Read what `to_envelope` wrote."""
     kind, time, size = _HEAD.unpack_from(envelope)
     start = _HEAD.size + size
-    exclude = envelope[_HEAD.size : start].decode() or None
+    exclude = envelope[_HEAD.size : start].decode() if size else None
     payload = envelope[start:]
-    match kind:
-        case b"t":
-            return Publication(room, payload.decode(), time, position, exclude)
-        case b"b":
-            return Publication(room, payload, time, position, exclude)
-        case b"j":
-            return Joined(room, Presence.from_bytes(payload))
-        case b"l":
-            return Left(room, Presence.from_bytes(payload))
-        case b"c":
-            (code,) = _CODE.unpack_from(payload)
-            return Closing(code, payload[_CODE.size :].decode())
+    if kind == _TEXT:
+        return Publication(room, payload.decode(), time, position, exclude)
+    if kind == _BINARY:
+        return Publication(room, payload, time, position, exclude)
+    if kind == _JOINED:
+        return Joined(room, Presence.from_bytes(payload))
+    if kind == _LEFT:
+        return Left(room, Presence.from_bytes(payload))
+    if kind == _CLOSING:
+        (code,) = _CODE.unpack_from(payload)
+        return Closing(code, payload[_CODE.size :].decode())
     raise ValueError(f"an envelope of kind {kind!r}, which this version does not know")
 
 

@@ -10,27 +10,35 @@ from roomcast.rooms.events import excluded
 from roomcast.rooms.publication import Publication
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from roomcast.rooms.events import Encoder, RoomEvent
     from roomcast.rooms.member import Member
 
 logger = logging.getLogger("roomcast.rooms")
 
 
-def fan_out(event: RoomEvent, members: Iterable[Member]) -> None:
+def fan_out(event: RoomEvent, members: tuple[Member, ...]) -> None:
     """Offer the event to every member but the excluded one, without waiting for any."""
     left_out = excluded(event)
     position = event.position if isinstance(event, Publication) else None
     encodings: dict[Encoder, PreparedMessage | None] = {}
-    for member in tuple(members):  # a member at its bound leaves while this goes on
+    encoder: Encoder | None = None
+    message: PreparedMessage | None = None
+    for member in members:
         if left_out is not None and (member.id == left_out or left_out in member.formerly):
             continue
-        encoder = member.encoder
-        if encoder not in encodings:
-            encodings[encoder] = encode(encoder, event)
-        message = encodings[encoder]
-        if message is not None:
+        if member.encoder is not encoder:  # mostly it is that of the member before
+            encoder = member.encoder
+            if encoder not in encodings:
+                encodings[encoder] = encode(encoder, event)
+            message = encodings[encoder]
+        if message is None:
+            continue
+        if member._held is None:  # as `deliver` does: in a large room a call each costs more than all the rest
+            if member._offer(message, member):
+                member._delivered += 1
+            else:
+                member._dropped += 1
+        else:
             member.deliver(message, position)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from roomcast import jsontext
+from roomcast.backlog import Backlog, SlowPolicy
 from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected, UnsupportedData
 from roomcast.protocol.prepared import PreparedMessage
@@ -27,8 +28,8 @@ class MemberStats(NamedTuple):
 
     Attributes:
         queued_bytes: how many bytes wait on its connection, of all its rooms.
-        delivered: how many messages were handed to its connection.
-        dropped: how many were not, because the connection was over its bound or closed.
+        delivered: how many messages were handed to its connection, and not dropped there.
+        dropped: how many were dropped, because too much waited for its peer or the connection had closed.
     """
 
     queued_bytes: int
@@ -41,35 +42,49 @@ class Member:
 
     Iterating over a member gives the messages that its connection receives, and ends when the connection does,
     whoever ended it: the peer, the handler, or the room because the member was too slow.
+
+    Attributes:
+        policy: what becomes of a message that comes while too much waits for it.
     """
 
     __slots__ = (
         "_delivered",
         "_dropped",
         "_held",
-        "_held_bytes",
+        "_offer",
+        "_outlet",
         "connection",
         "encoder",
         "formerly",
+        "policy",
         "presence",
         "recovered",
         "room",
         "stay",
     )
 
-    def __init__(self, room: str, presence: Presence, connection: Connection, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        room: str,
+        presence: Presence,
+        connection: Connection,
+        encoder: Encoder,
+        policy: SlowPolicy = SlowPolicy.DISCONNECT,
+    ) -> None:
         self.room = room
         self.presence = presence
         self.encoder = encoder
         self.connection = connection
+        self.policy = policy
+        self._outlet = connection.outlet
+        self._offer = connection.outlet.offer
         self.stay: Stay | None = None
         """Its time in the room, once that has begun."""
         self.formerly: frozenset[str] = frozenset()
         """The ids that the same client had before: what leaves out one of them leaves out this member."""
         self.recovered: bool | None = None
         """Whether all that was missed since the position of the join was still kept; None for a join without."""
-        self._held: list[tuple[PreparedMessage, Position | None]] | None = None
-        self._held_bytes = 0
+        self._held: Backlog[tuple[PreparedMessage, Position | None]] | None = None
         self._delivered = 0
         self._dropped = 0
 
@@ -91,12 +106,12 @@ class Member:
     @property
     def stats(self) -> MemberStats:
         """What has become of its messages so far."""
-        return MemberStats(self.connection.outlet.queued_bytes, self._delivered, self._dropped)
+        return MemberStats(self._outlet.queued_bytes, self._delivered, self._dropped)
 
     @property
     def closed(self) -> bool:
         """Whether its connection takes nothing more."""
-        return self.connection.outlet.closed
+        return self._outlet.closed
 
     def send(self, data: str | bytes) -> bool:
         """Send to this member alone, in order with the room's messages, without waiting.
@@ -126,20 +141,32 @@ class Member:
 
     def hold(self) -> None:
         """Keep back the room's messages until `release`: what was missed comes first."""
-        self._held, self._held_bytes = [], 0
+        self._held = Backlog()
 
     def release(self) -> list[tuple[PreparedMessage, Position | None]]:
-        """Keep back no more, and give what was kept back."""
-        held, self._held = self._held or [], None
-        return held
+        """Keep back no more, and give what was kept back: all of that counts as delivered so far."""
+        held, self._held = self._held, None
+        if held is None:
+            return []
+        self._delivered -= len(held)
+        return [held.take() for _ in range(len(held))]
 
     def deliver(self, message: PreparedMessage, position: Position | None = None) -> bool:
         """Offer a message of the room, or keep it back where it is not its turn yet."""
-        return self.offer(message) if self._held is None else self._keep_back(message, position, self._held)
+        if self._held is None:
+            return self.offer(message)
+        return self._count(self._keep_back(message, position, self._held))
 
     def offer(self, message: PreparedMessage) -> bool:
         """Offer a message that may be on its way to others, too, to the connection."""
-        taken = self.connection.outlet.offer(message)
+        return self._count(self._offer(message, self))
+
+    def drop(self) -> None:
+        """Count a message that was taken, and is dropped after all."""
+        self._delivered -= 1
+        self._dropped += 1
+
+    def _count(self, taken: bool) -> bool:
         if taken:
             self._delivered += 1
         else:
@@ -150,19 +177,19 @@ class Member:
         self,
         message: PreparedMessage,
         position: Position | None,
-        held: list[tuple[PreparedMessage, Position | None]],
+        held: Backlog[tuple[PreparedMessage, Position | None]],
     ) -> bool:
         bound = self.connection.bound
-        self._held_bytes += message.size + MESSAGE_BYTES
-        if held and self._held_bytes > bound:
-            reason = f"too slow: {bound} bytes came before it had caught up; come back and resume"
-            self.connection.outlet.close(CloseCode.TOO_SLOW, reason)
         if self.closed:
             held.clear()
-            self._dropped += 1
             return False
-        held.append((message, position))
-        return True
+        if held.offer((message, position), message.size + MESSAGE_BYTES, self, bound):
+            return True
+        if self.policy is SlowPolicy.DISCONNECT:
+            reason = f"too slow: {bound} bytes came before it had caught up; come back and resume"
+            self._outlet.close(CloseCode.TOO_SLOW, reason)
+            held.clear()
+        return False
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close its connection, without waiting. What still waits to be written is dropped.
@@ -171,7 +198,7 @@ class Member:
             InvalidClose: for a code or reason that may not be sent.
         """
         check_close(code, reason)
-        self.connection.outlet.close(code, reason)
+        self._outlet.close(code, reason)
 
     async def leave(self) -> None:
         """Leave the room, and wait until the others are told. Does nothing where it has left, in whatever way.

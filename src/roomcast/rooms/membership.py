@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from roomcast.errors import LimitReached
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from roomcast.rooms.member import Member
 
 
@@ -22,6 +20,8 @@ class Membership:
     def __init__(self, members_per_room: int) -> None:
         self._members_per_room = members_per_room
         self._rooms: dict[str, dict[str, Member]] = {}
+        self._snapshots: dict[str, tuple[Member, ...]] = {}
+        """The members of rooms whose members were asked for since the last change."""
 
     def check_space(self, room: str) -> None:
         """Find out whether one more member may come in.
@@ -29,7 +29,7 @@ class Membership:
         Raises:
             LimitReached: if the room is full.
         """
-        if len(self.of(room)) >= self._members_per_room:
+        if len(self._rooms.get(room, ())) >= self._members_per_room:
             raise LimitReached(f"the room is full: it may have {self._members_per_room} members here")
 
     def add(self, member: Member) -> None:
@@ -40,16 +40,23 @@ class Membership:
         """
         self.check_space(member.room)
         self._rooms.setdefault(member.room, {})[member.id] = member
+        self._snapshots.pop(member.room, None)
 
     def discard(self, member: Member) -> bool:
         """Take a member out of its room, and say whether it was there."""
         members = self._rooms.get(member.room, {})
         if members.pop(member.id, None) is None:
             return False
+        self._snapshots.pop(member.room, None)
         if not members:
             del self._rooms[member.room]
         return True
 
-    def of(self, room: str) -> Collection[Member]:
-        """Give a room's members in the order of their joins."""
-        return self._rooms[room].values() if room in self._rooms else ()
+    def of(self, room: str) -> tuple[Member, ...]:
+        """Give a room's members in the order of their joins. What changes later does not change what is given."""
+        members = self._snapshots.get(room)
+        if members is None:
+            if room not in self._rooms:
+                return ()
+            members = self._snapshots[room] = tuple(self._rooms[room].values())
+        return members

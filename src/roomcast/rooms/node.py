@@ -51,7 +51,7 @@ class Node:
         event = from_envelope(channel, position, envelope)
         members = self.membership.of(channel) if user is None else self.users.of(user)
         if isinstance(event, Closing):
-            for member in tuple(members):
+            for member in members:
                 member.connection.close(event.code, event.reason)
         elif user is None:
             fan_out(event, members)

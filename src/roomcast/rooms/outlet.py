@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from roomcast.backlog import Backlog, SlowPolicy
 from roomcast.close_codes import CloseCode
+from roomcast.rooms.turns import turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import Send
 
+    from roomcast.backlog import Recipient
     from roomcast.protocol.prepared import PreparedMessage
 
 logger = logging.getLogger("roomcast.rooms")
@@ -44,11 +46,12 @@ class Outlet(Protocol):
     def closed(self) -> bool:
         """Whether nothing more is taken."""
 
-    def offer(self, message: PreparedMessage) -> bool:
+    def offer(self, message: PreparedMessage, recipient: Recipient | None = None) -> bool:
         """Take a message, without waiting, and say whether it was taken.
 
-        Messages go out in the order of the offers. A message that no longer fits the bound closes the outlet;
-        one that comes while nothing waits always fits.
+        Messages go out in the order of the offers. What becomes of a message that no longer fits the bound is the
+        recipient's policy; without a recipient it closes the outlet. One that comes while nothing waits always
+        fits.
         """
 
     async def drained(self) -> object:
@@ -82,37 +85,48 @@ class AsgiOutlet:
     def __init__(self, send: Send, *, bound: int = OUTBOX_BYTES) -> None:
         self._send = send
         self.bound = bound
-        self._queue: deque[PreparedMessage] = deque()
-        self._queued_bytes = 0
+        self._queue: Backlog[PreparedMessage] = Backlog()
+        self._in_flight = 0
+        """How many bytes the message has, with what it counts besides, that the server is taking."""
         self._writer: asyncio.Task[None] | None = None
+        self._has_a_turn = False
+        """Whether its writer is to be started, or runs."""
         self._closed = False
         self._callbacks: list[Callable[[int, str], None]] = []
 
     @property
     def queued_bytes(self) -> int:
         """How many bytes of messages wait for the server to take them."""
-        return self._queued_bytes
+        waiting = len(self._queue) + (1 if self._in_flight else 0)
+        return self._queue.size + self._in_flight - waiting * MESSAGE_BYTES
 
     @property
     def closed(self) -> bool:
         """Whether nothing more is taken."""
         return self._closed
 
-    def offer(self, message: PreparedMessage) -> bool:
+    def offer(self, message: PreparedMessage, recipient: Recipient | None = None) -> bool:
         """Queue a message for the writer."""
         if self._closed:
             return False
-        if not self._fits(message):
-            self.close(CloseCode.TOO_SLOW, f"too slow: {self.bound} bytes are waiting; come back and resume")
+        size = message.size + MESSAGE_BYTES
+        if not self._queue.offer(message, size, recipient, self.bound + MESSAGE_BYTES, self._in_flight):
+            if recipient is None or recipient.policy is SlowPolicy.DISCONNECT:
+                self.close(CloseCode.TOO_SLOW, f"too slow: {self.bound} bytes are waiting; come back and resume")
             return False
-        self._queue.append(message)
-        self._queued_bytes += message.size
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
+        if not self._has_a_turn:
+            self._has_a_turn = True
+            turns_of(asyncio.get_running_loop()).take(self.start)
         return True
+
+    def start(self) -> None:
+        """Start the writer, unless it runs or there is nothing to write."""
+        if self._writer is None and len(self._queue):
+            self._writer = asyncio.create_task(self._write())
 
     async def drained(self) -> None:
         """Wait until the server has taken what waits, or the outlet has closed."""
+        self.start()
         while self._writer is not None and not self._closed:
             await asyncio.wait([self._writer])
 
@@ -140,6 +154,7 @@ class AsgiOutlet:
         """
         self._closed = True
         self._callbacks.clear()
+        self.start()
         writer = self._writer
         if writer is None:
             return
@@ -150,19 +165,15 @@ class AsgiOutlet:
                 writer.cancel()
                 self._shut(CloseCode.ABNORMAL, "")
 
-    def _fits(self, message: PreparedMessage) -> bool:
-        waiting = self._queued_bytes + len(self._queue) * MESSAGE_BYTES
-        # What is bigger than the bound is no sign of a slow peer, and would close every member of a room.
-        return waiting == 0 or waiting + message.size <= self.bound
-
     async def _write(self) -> None:
         """Write what is queued, then end: the next offer starts it again."""
         try:
-            while self._queue:
-                message = self._queue.popleft()
+            while len(self._queue):
+                before = self._queue.size
+                message = self._queue.take()
+                self._in_flight = before - self._queue.size
                 await self._send(message.event)
-                if self._queued_bytes:  # 0 where it was shut, and the server did not let go of the message
-                    self._queued_bytes -= message.size
+                self._in_flight = 0
         except asyncio.CancelledError:
             self._shut(CloseCode.ABNORMAL, "")  # the server's doing: where this side cancels, it has shut before
             raise
@@ -172,11 +183,12 @@ class AsgiOutlet:
             logger.debug("the server refused a message, so the connection counts as lost: %r", error)
             self._shut(CloseCode.ABNORMAL, "")
         self._writer = None
+        self._has_a_turn = False
 
     def _shut(self, code: int, reason: str) -> None:
         self._closed = True
         self._queue.clear()
-        self._queued_bytes = 0
+        self._in_flight = 0
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(code, reason)

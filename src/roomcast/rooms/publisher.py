@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from roomcast import jsontext
 from roomcast.close_codes import CloseCode
 from roomcast.errors import RoomsClosed, Unpublishable
-from roomcast.rooms.events import Closing, to_envelope
+from roomcast.rooms.events import Closing, publication_envelope, to_envelope
 from roomcast.rooms.member import Member
 from roomcast.rooms.names import channel_of, check_room_name, check_user_name
-from roomcast.rooms.publication import Publication
 from roomcast.rooms.threads import Threads
 from roomcast.sendable import check_close
 
@@ -68,7 +67,7 @@ class Publisher:
         self._check_open()
         check_room_name(room)
         excluded = exclude.id if isinstance(exclude, Member) else exclude
-        return await self._carry(room, _publication(room, data, excluded), key=key, keep=keep)
+        return await self._carry(room, _publication(data, excluded), key=key, keep=keep)
 
     def publish_threadsafe(
         self,
@@ -103,7 +102,7 @@ class Publisher:
         """
         self._check_open()
         check_user_name(user)
-        await self._carry(channel_of(user), _publication(channel_of(user), data, None), keep=False)
+        await self._carry(channel_of(user), _publication(data, None), keep=False)
 
     async def disconnect(self, user: str, code: int = CloseCode.REMOVED, reason: str = "") -> None:
         """Close every connection that has joined as this user, on all nodes.
@@ -125,7 +124,7 @@ class Publisher:
         self._check_open()
         check_user_name(user)
         check_close(code, reason)
-        await self._carry(channel_of(user), Closing(code, reason), keep=False)
+        await self._carry(channel_of(user), to_envelope(Closing(code, reason)), keep=False)
 
     async def close(
         self, room: str, *, code: int = CloseCode.ROOM_CLOSED, reason: str = "the room was closed"
@@ -149,7 +148,7 @@ class Publisher:
         self._check_open()
         check_room_name(room)
         check_close(code, reason)
-        await self._carry(room, Closing(code, reason), keep=False)
+        await self._carry(room, to_envelope(Closing(code, reason)), keep=False)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -158,20 +157,17 @@ class Publisher:
                 "or rooms.wrap(app)"
             )
 
-    async def _carry(
-        self, channel: str, event: Publication | Closing, *, key: str | None = None, keep: bool
-    ) -> Position:
-        try:
-            envelope = to_envelope(event)
-        except UnicodeEncodeError as error:
-            raise Unpublishable(f"text must have a UTF-8 form: {error}") from None
+    async def _carry(self, channel: str, envelope: bytes, *, key: str | None = None, keep: bool) -> Position:
         await self._pace.take(len(envelope))
         self._check_open()  # they may have been closed while this waited for its turn
         return await self._broker.publish(channel, envelope, key=key, keep=keep)
 
 
-def _publication(channel: str, data: Any, exclude: str | None) -> Publication:  # noqa: ANN401
-    return Publication(channel, _as_data(data), time.time(), exclude=exclude)
+def _publication(data: Any, exclude: str | None) -> bytes:  # noqa: ANN401 - whatever JSON can carry
+    try:
+        return publication_envelope(_as_data(data), time.time(), exclude)
+    except UnicodeEncodeError as error:
+        raise Unpublishable(f"text must have a UTF-8 form: {error}") from None
 
 
 def _as_data(data: Any) -> str | bytes:  # noqa: ANN401 - whatever JSON can carry

@@ -8,6 +8,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from roomcast.backlog import SlowPolicy, policy_of
 from roomcast.close_codes import CloseCode
 from roomcast.errors import (
     AlreadyJoined,
@@ -75,10 +76,12 @@ class Rooms(Publisher):
         members_per_room: how many members a room may have in this process.
         linger: how many seconds this process stays subscribed at the broker to a room that its last member has
             left: who comes meanwhile costs the broker nothing.
+        slow: what becomes of a message that comes while `outbox_bytes` wait for a member, where its join says
+            nothing else: `disconnect`, `drop_oldest`, `drop_newest` or `latest`.
 
     Raises:
         UnknownBroker: if the URL names no broker.
-        ConfigurationError: for an encoder that cannot be one.
+        ConfigurationError: for an encoder that cannot be one, or a policy that is none.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Rooms(Publisher):
         rooms_per_connection: int = 128,
         members_per_room: int = 100_000,
         linger: float = LINGER,
+        slow: SlowPolicy | str = SlowPolicy.DISCONNECT,
     ) -> None:
         if broker is None:
             broker = os.environ.get("ROOMCAST_BROKER", DEFAULT_URL)
@@ -97,6 +101,7 @@ class Rooms(Publisher):
             broker_from_url(broker) if isinstance(broker, str) else broker, Pace(turn_bytes=outbox_bytes // 8)
         )
         self._encoder = check_encoder(encoder)
+        self._slow = policy_of(slow)
         self._rooms_per_connection = rooms_per_connection
         self._callbacks = Callbacks()
         self._node = Node(
@@ -166,6 +171,7 @@ class Rooms(Publisher):
         subprotocol: str | None = None,
         since: Position | None = None,
         formerly: Iterable[str] = (),
+        slow: SlowPolicy | str | None = None,
         greet: Callable[[Member], Awaitable[str | bytes]] | None = None,
     ) -> AsyncIterator[Member]:
         """Be in a room for the length of an `async with` block.
@@ -186,6 +192,9 @@ class Rooms(Publisher):
                 then, then what comes, each once; `member.recovered` says whether all of that was still kept.
             formerly: the ids that the same client's members had before. What was published with `exclude` for one
                 of them is not for this one either. Of more than 64, the last 64 count.
+            slow: what becomes of a message of this room that comes while too much waits for this member:
+                `disconnect`, `drop_oldest`, `drop_newest`, or `latest` for a room whose messages replace each
+                other; None for what the rooms were made with. `member.stats` counts what is dropped.
             greet: gives the member's very first message, for a client that is to be told where it is. It sees
                 `member.recovered`.
 
@@ -195,7 +204,8 @@ class Rooms(Publisher):
             AlreadyJoined: if the connection is in the room already.
             LimitReached: if it is in too many rooms, or the room is full.
             Unpublishable: if JSON cannot carry `info`.
-            ConfigurationError: for an encoder that cannot be one, or a framework that needs `wrap` on this server.
+            ConfigurationError: for an encoder or a policy that cannot be one, or a framework that needs `wrap` on
+                this server.
             Disconnected: if the connection is over.
             RoomsClosed: if the rooms are not open.
             BrokerUnavailable: if the broker cannot be reached.
@@ -209,6 +219,7 @@ class Rooms(Publisher):
             subprotocol=subprotocol,
             since=since,
             formerly=formerly,
+            slow=slow,
             greet=greet,
         )
         try:
@@ -227,6 +238,7 @@ class Rooms(Publisher):
         subprotocol: str | None = None,
         since: Position | None = None,
         formerly: Iterable[str] = (),
+        slow: SlowPolicy | str | None = None,
         greet: Callable[[Member], Awaitable[str | bytes]] | None = None,
     ) -> Member:
         """Be in a room until `await member.leave()`, where no block fits, as in a consumer of Django Channels.
@@ -242,7 +254,7 @@ class Rooms(Publisher):
         presence = Presence.of(f"{self._name}-{self._joins:x}", user, info)
         connection = self._connections.hold(ws)
         try:
-            stay = self._stay(room, connection, presence, encoder)
+            stay = self._stay(room, connection, presence, encoder, slow)
         except BaseException:
             await self._connections.let_go(connection)
             raise
@@ -316,12 +328,21 @@ class Rooms(Publisher):
         self._check_open()
         return await self._broker.rooms()
 
-    def _stay(self, room: str, connection: Connection, presence: Presence, encoder: Encoder | None) -> Stay:
+    def _stay(
+        self,
+        room: str,
+        connection: Connection,
+        presence: Presence,
+        encoder: Encoder | None,
+        slow: SlowPolicy | str | None,
+    ) -> Stay:
         if room in connection.stays:
             raise AlreadyJoined(f"this connection is in room {room!r} already")
         if len(connection.stays) >= self._rooms_per_connection:
             raise LimitReached(f"a connection may be in {self._rooms_per_connection} rooms")
-        member = Member(room, presence, connection, self._encoder if encoder is None else check_encoder(encoder))
+        encoder = self._encoder if encoder is None else check_encoder(encoder)
+        policy = self._slow if slow is None else policy_of(slow)
+        member = Member(room, presence, connection, encoder, policy)
         stay = Stay(member, self._node, self._connections)
         connection.stays[room] = stay
         return stay

@@ -31,6 +31,6 @@ class Users:
             if not connections:
                 del self._users[member.user or ""]
 
-    def of(self, user: str) -> list[Member]:
+    def of(self, user: str) -> tuple[Member, ...]:
         """Give one member of each of a user's connections, in the order of their first joins."""
-        return [members[0] for members in self._users.get(user, {}).values()]
+        return tuple(members[0] for members in self._users.get(user, {}).values())
