@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from roomcast.serving.garbage import settle
 from roomcast.serving.supervising import Config, Reloader, Workers
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def run(
         ssl_keyfile=keyfile,
         timeout_graceful_shutdown=GRACE_SECONDS,
         # uvicorn calls it first when the startup is complete; it is the only call that reaches all workers.
-        callback_notify=announcement,
+        callback_notify=Started(announcement),
     )
     if reload:
         Reloader(config, target=Server(config).run, sockets=listeners).run()
@@ -97,6 +98,25 @@ def run(
             raise
         return STARTUP_FAILURE
     return 0
+
+
+class Started:
+    """What uvicorn calls in every process that serves, once it does and then now and then.
+
+    Args:
+        announcement: tells where the server is.
+    """
+
+    def __init__(self, announcement: Announcement) -> None:
+        self._announcement = announcement
+        self._is_settled = False
+
+    async def __call__(self) -> None:
+        """Tell where the server is, and have the garbage collector leave alone what the start has made."""
+        if not self._is_settled:
+            self._is_settled = True
+            settle()
+        await self._announcement()
 
 
 class Server(uvicorn.Server):
