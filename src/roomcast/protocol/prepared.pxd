@@ -8,3 +8,5 @@ cdef class PreparedMessage:
     cdef readonly bytes payload
     cdef bytes _frame
     cdef dict _deflated
+
+    cpdef bytes frame(self)

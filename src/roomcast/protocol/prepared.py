@@ -51,9 +51,8 @@ class PreparedMessage:
         """The ASGI event that sends it: a new one each time, since whoever gets it may change it."""
         return {"type": "websocket.send", "text" if self.is_text else "bytes": self.data}
 
-    @property
     def frame(self) -> bytes:
-        """The server's frame, not deflated."""
+        """Return the server's frame, not deflated."""
         if self._frame is None:
             self._frame = server_frame(FIN | self._opcode, self.payload)
         return self._frame
@@ -66,7 +65,7 @@ class PreparedMessage:
         `Connection.send_prepared` does.
         """
         if len(self.payload) < MINIMUM_SIZE:
-            return self.frame
+            return self.frame()
         key = (parameters.server_max_window_bits, parameters.level, parameters.memory_level)
         if self._deflated is None:
             self._deflated = {}
@@ -74,7 +73,7 @@ class PreparedMessage:
         if frame is None:
             deflated = deflate_message(self.payload, *key)
             smaller = len(deflated) < len(self.payload)
-            frame = server_frame(FIN | RSV1 | self._opcode, deflated) if smaller else self.frame
+            frame = server_frame(FIN | RSV1 | self._opcode, deflated) if smaller else self.frame()
             self._deflated[key] = frame
         return frame
 

@@ -20,7 +20,6 @@ cdef class Sender:
     cpdef bytes data_to_send(self)
     cpdef bytes send_text(self, text)
     cpdef bytes send_bytes(self, bytes payload)
-    @cython.locals(frame=bytes)
     cpdef bytes send_prepared(self, PreparedMessage message)
     cdef _reply(self, bytes frame)
     cdef _reply_close(self, bytes payload, close)

@@ -123,9 +123,7 @@ class Sender:
         if not self._mask_bit:
             return self._message_frame(_TEXT if message.is_text else _BINARY, message.payload)
         if self._deflate is None or self._deflater is None:
-            # Looked up where it is kept: this is done for every message and member of a room.
-            frame = message._frame
-            return message.frame if frame is None else frame
+            return message.frame()
         self._deflater.forget()
         return message.deflated_frame(self._deflate)
 

@@ -1,5 +1,6 @@
 cimport cython
 
+from roomcast.protocol.prepared cimport PreparedMessage
 from roomcast.server.wire cimport Wire
 
 cdef class Session(Wire):
@@ -18,7 +19,8 @@ cdef class Session(Wire):
     cdef _receive_early(self, bytes data)
     @cython.locals(given=dict)
     cdef _do(self, event)
-    cpdef bint offer(self, message, recipient=*)
+    @cython.locals(frame=bytes)
+    cpdef bint offer(self, PreparedMessage message, recipient=*)
     cdef _end_when_answered(self)
     cdef _send_close(self, code, reason)
     cdef _closing(self, bytes frame, code, reason)

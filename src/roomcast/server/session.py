@@ -266,7 +266,9 @@ class Session(Wire):
         """
         if not self._is_open:
             return False
-        if self._outbox.offer(self._connection.send_prepared(message), recipient):
+        # Where nothing is deflated, the frame is the same for all, and this member's protocol need not be asked.
+        frame = self._connection.send_prepared(message) if self._may_be_deflated else message.frame()
+        if self._outbox.offer(frame, recipient):
             return True
         if recipient is None or recipient.policy is SlowPolicy.DISCONNECT:
             self._too_slow()
