@@ -224,4 +224,4 @@ def test_rooms_in_memory_are_no_rooms_of_several_workers() -> None:
         "serve", "examples.chat_roomcast:application", "--port", "0", "--workers", "2", cwd=REPOSITORY
     ) as program:
         assert program.wait() == 3
-    assert "in the memory of one process, but 2 workers serve the app" in program.output
+    assert "in one process, but 2 workers serve the app" in program.output

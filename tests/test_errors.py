@@ -11,15 +11,18 @@ import pytest
 from roomcast import errors
 from roomcast.errors import (
     AlreadyJoined,
+    BrokerInUse,
     BrokerUnavailable,
     ConfigurationError,
     Disconnected,
     InvalidClose,
     InvalidHandshake,
     InvalidJSON,
+    InvalidKey,
     InvalidRoomName,
     InvalidUserName,
     LimitReached,
+    NotKept,
     OutOfOrder,
     ReceiveTimeout,
     RoomcastError,
@@ -47,12 +50,15 @@ RAISED = [
     RoomsClosed("not open"),
     InvalidRoomName("empty"),
     InvalidUserName("empty"),
+    InvalidKey("too long"),
     AlreadyJoined("in it"),
     LimitReached("full"),
     Unpublishable("a set"),
     BrokerUnavailable("gone"),
+    NotKept("full"),
     ConfigurationError("no"),
     UnknownBroker("nosuch://"),
+    BrokerInUse("taken"),
 ]
 
 

@@ -25,12 +25,15 @@ RoomcastError
 │   ├── RoomsClosed             (RuntimeError)  the rooms are not open: not entered yet, or left already
 │   ├── InvalidRoomName         (ValueError)    a room name that is no name
 │   ├── InvalidUserName         (ValueError)    a user's name that is no name
+│   ├── InvalidKey              (ValueError)    a publication's key that is no key
 │   ├── AlreadyJoined           (RuntimeError)  the connection is in that room already
 │   ├── LimitReached            (RuntimeError)  a bound on rooms or members was met
 │   ├── Unpublishable           (TypeError)     data that is not str, bytes or JSON
 │   └── BrokerUnavailable       (ConnectionError) the broker did not take it; nothing was published
+│       └── NotKept                             it was published, but could not be kept: the history lacks it
 └── ConfigurationError          (ValueError)    a setting that cannot be: the message says what would be right
-    └── UnknownBroker                           a broker URL whose scheme names no broker
+    ├── UnknownBroker                           a broker URL whose scheme names no broker
+    └── BrokerInUse                             what the broker needs belongs to another process
 ```
 
 Each is also the built-in error that its caller would expect, so `except TimeoutError` and the like work too.
@@ -230,6 +233,10 @@ class InvalidUserName(RoomsError, ValueError):
     """A user's name that is no name: not a str, empty, too long, or with control characters."""
 
 
+class InvalidKey(RoomsError, ValueError):
+    """A publication's key that is no key: not a str, or too long."""
+
+
 class AlreadyJoined(RoomsError, RuntimeError):
     """The connection is a member of that room already."""
 
@@ -246,9 +253,21 @@ class BrokerUnavailable(RoomsError, ConnectionError):
     """The broker did not answer, or refused; the publication did not count."""
 
 
+class NotKept(BrokerUnavailable):
+    """The publication was carried to the room's members, but could not be kept: the history lacks it.
+
+    The room has a new epoch, so whoever resumes is told that something may be missing. Publishing goes on, and
+    keeps again once the broker can. Published again, it would come to the members a second time.
+    """
+
+
 class ConfigurationError(RoomcastError, ValueError):
     """A setting that cannot be."""
 
 
 class UnknownBroker(ConfigurationError):
     """A broker URL whose scheme names no broker."""
+
+
+class BrokerInUse(ConfigurationError):
+    """What the broker needs for itself belongs to another process, which the message names."""

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from roomcast import Rooms, RoomsClosed
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.retention import BY_DEFAULT, Retentions
 from roomcast.testing import connect, lifespan
 
 if TYPE_CHECKING:
@@ -265,10 +266,10 @@ class Broken(MemoryBroker):
         super().__init__()
         self._opens = opens
 
-    async def open(self, deliver: Deliver) -> None:
+    async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT) -> None:
         if not self._opens:
             raise ConnectionRefusedError("no broker there")
-        await super().open(deliver)
+        await super().open(deliver, retentions)
 
     async def close(self) -> None:
         raise ConnectionResetError("the broker has gone")

@@ -18,6 +18,7 @@ from roomcast import (
     ConfigurationError,
     Disconnected,
     InvalidHandshake,
+    InvalidKey,
     InvalidRoomName,
     LimitReached,
     Position,
@@ -28,7 +29,7 @@ from roomcast import (
     Unpublishable,
     WebSocket,
 )
-from roomcast.rooms.brokers.memory import HISTORY_AGE, SWEEP_INTERVAL, MemoryBroker
+from roomcast.rooms.brokers.memory import SWEEP_INTERVAL, MemoryBroker
 from roomcast.testing import connect, lifespan
 from tests.rooms.guests import Guest, notices, settled, until
 
@@ -109,6 +110,21 @@ async def test_excluding_somebody_unknown_excludes_nobody(rooms: Rooms, enter: E
     guest = await enter()
     await rooms.publish("r", "hi", exclude=name)
     assert await guest.hears(1) == ["hi"]
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("k" * 256, "at most 255 characters, and this one 256"),
+        (7, "a str, not int"),
+        (b"k", "a str, not bytes"),
+        ("\ud800", "UTF-8"),
+    ],
+)
+async def test_a_key_that_is_none_is_refused_and_nothing_is_published(rooms: Rooms, key: Any, told: str) -> None:
+    with pytest.raises(InvalidKey, match=told):
+        await rooms.publish("r", "hi", key=key)
+    assert (await rooms.publish("r", "hi", key="k" * 255)).offset == 1
 
 
 async def test_a_key_makes_a_repeated_publish_harmless(rooms: Rooms, enter: Enter) -> None:
@@ -764,7 +780,7 @@ async def test_rooms_can_be_opened_again_after_they_were_closed() -> None:
 
 async def test_a_broker_that_does_not_open_leaves_the_rooms_closed() -> None:
     class Broken(MemoryBroker):
-        async def open(self, deliver: Any) -> None:
+        async def open(self, deliver: Any, _retentions: Any = None) -> None:
             raise ConnectionRefusedError(deliver)
 
     rooms = Rooms(Broken())
@@ -780,7 +796,7 @@ async def test_rooms_in_memory_do_not_open_where_several_workers_serve_the_app(
 ) -> None:
     rooms = Rooms("memory://")
     monkeypatch.setenv("ROOMCAST_WORKERS", "4")
-    with pytest.raises(ConfigurationError, match="in the memory of one process, but 4 workers serve the app"):
+    with pytest.raises(ConfigurationError, match="in one process, but 4 workers serve the app"):
         async with rooms:
             pytest.fail("it is open")
     monkeypatch.setenv("ROOMCAST_WORKERS", "1")
@@ -913,7 +929,7 @@ async def test_nothing_is_left_of_rooms_that_are_empty() -> None:
         assert not rooms._node.farewells
         assert broker._subscribed == set()
         assert len(broker._rooms) == 5
-        now += HISTORY_AGE + SWEEP_INTERVAL
+        now += MemoryBroker.retention.age + SWEEP_INTERVAL
         await rooms.position("another")
         assert set(broker._rooms) == {"another"}
 

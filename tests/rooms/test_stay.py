@@ -113,7 +113,7 @@ def is_empty(rooms: Rooms, broker: Network) -> bool:
         or rooms._node.membership._rooms
         or rooms._node.subscriptions._rooms
         or broker._subscribed
-        or any(room.present for room in broker._rooms.values())
+        or broker._present
     )
 
 

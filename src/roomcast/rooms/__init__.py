@@ -6,6 +6,7 @@ from roomcast.rooms.member import Member, MemberStats
 from roomcast.rooms.outlet import AsgiOutlet, Outlet
 from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Position, Publication
+from roomcast.rooms.retention import Retention
 from roomcast.rooms.rooms import Rooms
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Position",
     "Presence",
     "Publication",
+    "Retention",
     "RoomEvent",
     "Rooms",
     "publications_only",

@@ -1,13 +1,13 @@
-"""Names: what may be the name of a room, or of a user."""
+"""Names: what may be the name of a room, of a user, or of a publication."""
 
 from __future__ import annotations
 
 import re
 
-from roomcast.errors import InvalidRoomName, InvalidUserName
+from roomcast.errors import InvalidKey, InvalidRoomName, InvalidUserName
 
 MAX_NAME = 255
-"""The longest name of a room or a user, in characters."""
+"""The longest name of a room or a user, and the longest key of a publication, in characters."""
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 """Unicode's C0 and C1 controls, and DEL. Brokers' own channels have them in their names, so no room can be one."""
@@ -34,6 +34,22 @@ def check_user_name(user: object) -> None:
     """
     if (problem := _problem(user)) is not None:
         raise InvalidUserName(f"a user's name {problem}")
+
+
+def check_key(key: object) -> None:
+    """Find out whether `key` can be that of a publication.
+
+    Raises:
+        InvalidKey: if it is not a str of at most 255 characters that has a UTF-8 form.
+    """
+    if not isinstance(key, str):
+        raise InvalidKey(f"a publication's key is a str, not {type(key).__name__}")
+    if len(key) > MAX_NAME:
+        raise InvalidKey(f"a publication's key has at most {MAX_NAME} characters, and this one {len(key)}")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidKey(f"a publication's key must have a UTF-8 form: {error}") from None
 
 
 def channel_of(user: str) -> str:

@@ -10,7 +10,7 @@ from roomcast.close_codes import CloseCode
 from roomcast.errors import RoomsClosed, Unpublishable
 from roomcast.rooms.events import Closing, publication_envelope, to_envelope
 from roomcast.rooms.member import Member
-from roomcast.rooms.names import channel_of, check_room_name, check_user_name
+from roomcast.rooms.names import channel_of, check_key, check_room_name, check_user_name
 from roomcast.rooms.threads import Threads
 from roomcast.sendable import check_close
 
@@ -52,7 +52,7 @@ class Publisher:
             data: `str` for a text message, `bytes` for a binary one; anything else goes as JSON.
             exclude: the member, or the id of the member, that does not get it.
             key: a name for this publication: the same key again, in this room and soon, publishes nothing, and
-                gives the first one's position.
+                gives the first one's position. At most 255 characters.
             keep: whether it takes an offset and a place in the history.
 
         Returns:
@@ -61,11 +61,15 @@ class Publisher:
         Raises:
             Unpublishable: if the data is neither str nor bytes, nor anything that JSON can carry.
             InvalidRoomName: if the name is none.
+            InvalidKey: if the key is none.
             RoomsClosed: if the rooms are not open.
             BrokerUnavailable: if the broker did not take it.
+            NotKept: if the members got it, but the history could not keep it; the room then has a new epoch.
         """
         self._check_open()
         check_room_name(room)
+        if key is not None:
+            check_key(key)
         excluded = exclude.id if isinstance(exclude, Member) else exclude
         return await self._carry(room, _publication(data, excluded), key=key, keep=keep)
 

@@ -31,12 +31,13 @@ from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Position, Publication
 from roomcast.rooms.publisher import Publisher
 from roomcast.rooms.reading import read_ahead
+from roomcast.rooms.retention import Retentions
 from roomcast.rooms.stay import Stay
 from roomcast.rooms.subscriptions import LINGER, Subscriptions
 from roomcast.rooms.users import Users
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from starlette.types import ASGIApp
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from roomcast.rooms.brokers.base import Broker
     from roomcast.rooms.callbacks import Callback
     from roomcast.rooms.events import Encoder
+    from roomcast.rooms.retention import Retention
 
 MOST_FORMER_IDS = 64
 """How many former ids of a client count."""
@@ -70,6 +72,9 @@ class Rooms(Publisher):
     Args:
         broker: a broker, or its URL. Without one, `ROOMCAST_BROKER` of the environment, or else `memory://`.
         encoder: how events are written for members whose join names no other encoder.
+        retention: how much of each room's history is kept: one `Retention` for all rooms, or a mapping of
+            patterns of room names to them, of which the first that matches counts
+            (`{"news.*": Retention(…), "*": Retention(…)}`). Without one, what the broker keeps by itself.
         outbox_bytes: how many bytes of messages may wait for one connection. A connection that is over it is
             closed with code 4020.
         rooms_per_connection: how many rooms one connection may be in.
@@ -81,7 +86,7 @@ class Rooms(Publisher):
 
     Raises:
         UnknownBroker: if the URL names no broker.
-        ConfigurationError: for an encoder that cannot be one, or a policy that is none.
+        ConfigurationError: for an encoder or a retention that cannot be one, or a policy that is none.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Rooms(Publisher):
         broker: str | Broker | None = None,
         *,
         encoder: Encoder = publications_only,
+        retention: Retention | Mapping[str, Retention] | None = None,
         outbox_bytes: int = OUTBOX_BYTES,
         rooms_per_connection: int = 128,
         members_per_room: int = 100_000,
@@ -101,6 +107,7 @@ class Rooms(Publisher):
             broker_from_url(broker) if isinstance(broker, str) else broker, Pace(turn_bytes=outbox_bytes // 8)
         )
         self._encoder = check_encoder(encoder)
+        self._retentions = Retentions(retention)
         self._slow = policy_of(slow)
         self._rooms_per_connection = rooms_per_connection
         self._callbacks = Callbacks()
@@ -122,10 +129,10 @@ class Rooms(Publisher):
         workers = os.environ.get("ROOMCAST_WORKERS", "1")  # as `roomcast serve --workers` tells its workers
         if workers != "1" and not self._broker.many_processes:
             raise ConfigurationError(
-                f"these rooms are in the memory of one process, but {workers} workers serve the app: "
+                f"the rooms of this broker are in one process, but {workers} workers serve the app: "
                 "use a broker that several processes share, or --workers 1"
             )
-        await self._broker.open(self._node.deliver)
+        await self._broker.open(self._node.deliver, self._retentions)
         self._threads.open()
         self._open = True
         return self

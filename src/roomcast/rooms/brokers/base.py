@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from roomcast.rooms.publication import Position
+from roomcast.rooms.retention import BY_DEFAULT
 
 if TYPE_CHECKING:
     from typing import TypeAlias
+
+    from roomcast.rooms.retention import Retention, Retentions
 
 Deliver: TypeAlias = Callable[[str, Position | None, bytes], None]
 """Called with the room, the position (None for what is not kept) and the payload; returns without waiting."""
@@ -39,9 +42,11 @@ class Broker(ABC):
 
     many_processes: ClassVar[bool]
     """Whether several processes can share it."""
+    retention: ClassVar[Retention]
+    """What it keeps of a room that nothing else is said for."""
 
     @abstractmethod
-    async def open(self, deliver: Deliver) -> None:
+    async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT) -> None:
         """Connect. From now on, hand what comes for subscribed rooms to `deliver`, in each room's order."""
 
     @abstractmethod
@@ -61,7 +66,8 @@ class Broker(ABC):
         """Give the payload its position, keep it, and carry it to every subscribed node, in one step.
 
         A `key` seen lately in this room gives the position it had, and nothing is published again. With `keep`
-        false it is carried only, takes no offset, and the room's newest position is returned.
+        false it is carried only, takes no offset, and the room's newest position is returned. Where it was
+        carried, but could not be kept, it raises NotKept.
         """
 
     @abstractmethod

@@ -7,59 +7,50 @@ import secrets
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
-from roomcast.rooms.brokers.base import Broker, Deliver, History
+from roomcast.rooms.brokers.base import History
+from roomcast.rooms.brokers.local import LocalBroker
 from roomcast.rooms.publication import Position
+from roomcast.rooms.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HISTORY_SIZE = 256
-"""How many publications a room keeps."""
-HISTORY_BYTES = 1 << 20
-"""How many bytes of publications a room keeps."""
-HISTORY_AGE = 300.0
-"""How many seconds a publication is kept, and an empty room remembered."""
 KEYS = 1024
 """How many keys a room remembers, to know a repeated publish by."""
+IDLE_ROOMS = 10_000
+"""How many rooms are remembered beside those that are subscribed."""
 SWEEP_INTERVAL = 10.0
 """How many seconds lie between two looks for rooms to forget."""
 
 
-class MemoryBroker(Broker):
+class MemoryBroker(LocalBroker):
     """Keeps each room's order and newest publications in this process.
 
-    An empty room is forgotten after `HISTORY_AGE`; should it come back, it starts a new epoch.
+    A room that nobody is in is forgotten once nobody has used it for the age of its retention, and before that
+    where more than `IDLE_ROOMS` are remembered: those that were not used for the longest time. Should it come
+    back, it starts a new epoch.
 
     Args:
         clock: gives the time in seconds; any monotonic clock.
     """
 
-    many_processes = False
+    retention = Retention(size=256, bytes=1 << 20, age=300.0)
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        super().__init__()
         self._clock = clock
-        self._rooms: dict[str, _Room] = {}
-        self._subscribed: set[str] = set()
-        self._deliver: Deliver = _deliver_nothing
+        self._rooms: OrderedDict[str, _Room] = OrderedDict()
         self._next_sweep = 0.0
-
-    async def open(self, deliver: Deliver) -> None:
-        """Hand publications to `deliver` from now on."""
-        self._deliver = deliver
 
     async def close(self) -> None:
         """Forget everything."""
-        self._deliver = _deliver_nothing
+        await super().close()
         self._rooms.clear()
-        self._subscribed.clear()
 
     async def subscribe(self, room: str) -> None:
         """Deliver the room's publications from now on."""
-        self._subscribed.add(room)
-
-    async def unsubscribe(self, room: str) -> None:
-        """Deliver the room's publications no more."""
-        self._subscribed.discard(room)
+        await super().subscribe(room)
+        self._room(room)
 
     async def publish(self, room: str, payload: bytes, *, key: str | None = None, keep: bool = True) -> Position:
         """Take the room's next offset, keep the payload, and deliver it before returning."""
@@ -89,22 +80,6 @@ class MemoryBroker(Broker):
             kept.reverse()
         return History(kept[:limit], state.position, complete and (limit is None or len(kept) <= limit))
 
-    async def arrive(self, room: str, member: str, presence: bytes) -> None:
-        """Note a member's presence."""
-        self._room(room).present[member] = presence
-
-    async def depart(self, room: str, member: str) -> None:
-        """Forget a member's presence."""
-        self._room(room).present.pop(member, None)
-
-    async def present(self, room: str) -> list[bytes]:
-        """Give the presence of all members in a room."""
-        return list(self._rooms[room].present.values()) if room in self._rooms else []
-
-    async def rooms(self) -> dict[str, int]:
-        """Give the rooms that have members, and how many."""
-        return {name: len(room.present) for name, room in self._rooms.items() if room.present}
-
     def _now(self) -> float:
         return self._clock() if self._clock else asyncio.get_running_loop().time()
 
@@ -115,7 +90,10 @@ class MemoryBroker(Broker):
             self._sweep(now)
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = _Room()
+            room = self._rooms[name] = _Room(self.retention_of(name))
+            self._make_space()
+        else:
+            self._rooms.move_to_end(name)
         room.used = now
         return room
 
@@ -124,24 +102,33 @@ class MemoryBroker(Broker):
         forgotten = [
             name
             for name, room in self._rooms.items()
-            if name not in self._subscribed and not room.present and room.used <= now - HISTORY_AGE
+            if room.used <= now - room.retention.age and not self._in_use(name)
         ]
         for name in forgotten:
             del self._rooms[name]
+
+    def _make_space(self) -> None:
+        """Forget the idle rooms over the bound, those first that were not used for the longest time."""
+        while len(self._rooms) > IDLE_ROOMS + len(self._subscribed):
+            name = next(iter(self._rooms))
+            if name in self._subscribed:
+                self._rooms.move_to_end(name)
+            else:
+                del self._rooms[name]
 
 
 class _Room:
     """One room's order and history."""
 
-    __slots__ = ("epoch", "kept", "keys", "offset", "present", "size", "used")
+    __slots__ = ("epoch", "kept", "keys", "offset", "retention", "size", "used")
 
-    def __init__(self) -> None:
+    def __init__(self, retention: Retention) -> None:
+        self.retention = retention
         self.epoch = secrets.token_hex(4)
         self.offset = 0
         self.kept: deque[tuple[Position, float, bytes]] = deque()
         self.size = 0
         self.keys: OrderedDict[str, Position] = OrderedDict()
-        self.present: dict[str, bytes] = {}
         self.used = 0.0
 
     @property
@@ -157,8 +144,8 @@ class _Room:
         return position
 
     def expire(self, now: float) -> None:
-        kept = self.kept
-        while kept and (len(kept) > HISTORY_SIZE or self.size > HISTORY_BYTES or kept[0][1] <= now - HISTORY_AGE):
+        kept, most = self.kept, self.retention
+        while kept and (len(kept) > most.size or self.size > most.bytes or kept[0][1] <= now - most.age):
             self.size -= len(kept.popleft()[2])
 
     def remember(self, key: str) -> None:
@@ -172,7 +159,3 @@ class _Room:
             return False
         oldest = self.kept[0][0].offset if self.kept else self.offset + 1
         return since.offset >= oldest - 1
-
-
-def _deliver_nothing(_room: str, _position: Position | None, _payload: bytes) -> None:
-    """Stand in where the broker is not open."""
