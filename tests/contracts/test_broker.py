@@ -7,51 +7,49 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from roomcast import Position
+from roomcast import BrokerUnavailable, Position, Retention
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.brokers.sqlite import SqliteBroker
+from roomcast.rooms.brokers.sqlite.url import Location
+from roomcast.rooms.retention import Retentions
+from tests.rooms.brokers.node import Node
 from tests.rooms.guests import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from roomcast.rooms import Broker
 
 
-class Node:
-    """A broker as one process has it, and what it delivered there."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self._delivered: asyncio.Queue[tuple[str, Position | None, bytes]] = asyncio.Queue()
-
-    async def open(self) -> None:
-        await self.broker.open(lambda room, position, data: self._delivered.put_nowait((room, position, data)))
-
-    async def delivered(self) -> tuple[str, Position | None, bytes]:
-        """Wait for the next delivery."""
-        return await asyncio.wait_for(self._delivered.get(), DEADLINE)
-
-    async def delivered_nothing(self) -> bool:
-        """Whether nothing has been delivered that was published until now: a last publication comes first."""
-        await self.broker.subscribe("the end")
-        await self.broker.publish("the end", b"")
-        return (await self.delivered())[0] == "the end"
-
-
 class Nodes(ABC):
-    """Makes the brokers of a test, each a node of its own."""
+    """Makes the brokers of a test, each a node of its own.
+
+    Args:
+        folder: where it may leave files.
+    """
+
+    durable = False
+    """Whether what is in a broker outlives it, and `make_again` makes one that has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def make_again(self) -> Broker:
+        """Make a broker with the rooms of the one that was made last, which is closed."""
+        raise NotImplementedError
 
     @abstractmethod
     async def make(self) -> Broker:
         """Make one more broker, which shares its rooms with the others where `many_processes` says so."""
 
-    @abstractmethod
     async def end(self) -> None:
         """Clean up after the test."""
+        return
 
 
 class MemoryNodes(Nodes):
@@ -60,13 +58,39 @@ class MemoryNodes(Nodes):
     async def make(self) -> Broker:
         return MemoryBroker()
 
-    async def end(self) -> None:
-        return
+
+class SqliteNodes(Nodes):
+    """A broker in a file is a node for itself, and each has a file of its own."""
+
+    durable = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._made = 0
+
+    async def make(self) -> Broker:
+        self._made += 1
+        return await self.make_again()
+
+    async def make_again(self) -> Broker:
+        return SqliteBroker(Location(self._folder / f"{self._made}.db"))
 
 
-@pytest.fixture(params=[MemoryNodes], ids=["memory"])
-async def nodes(request: pytest.FixtureRequest) -> AsyncIterator[Nodes]:
-    nodes: Nodes = request.param()
+class Keeping(Protocol):
+    """Opens a broker with the retention of each room."""
+
+    async def __call__(self, retention: Retention | dict[str, Retention]) -> Broker: ...
+
+
+class Again(Protocol):
+    """Closes the broker, and gives another one with the same rooms."""
+
+    async def __call__(self) -> Node: ...
+
+
+@pytest.fixture(params=[MemoryNodes, SqliteNodes], ids=["memory", "sqlite"])
+async def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Nodes]:
+    nodes: Nodes = request.param(tmp_path)
     yield nodes
     await nodes.end()
 
@@ -344,6 +368,234 @@ async def test_a_history_that_was_given_is_not_changed_by_what_comes(broker: Bro
     history = await broker.history("r")
     await publish(broker, "r", b"b")
     assert len(history.kept) == 1
+
+
+# Retention
+
+FOR_EVER = float("inf")
+
+
+@pytest.fixture
+async def keeping(nodes: Nodes) -> AsyncIterator[Keeping]:
+    """Opens a broker with the retention of each room."""
+    opened: list[Broker] = []
+
+    async def keeping(retention: Retention | dict[str, Retention]) -> Broker:
+        node = Node(await nodes.make())
+        await node.open(Retentions(retention))
+        opened.append(node.broker)
+        return node.broker
+
+    yield keeping
+    for broker in opened:
+        await broker.close()
+
+
+async def offsets(broker: Broker, room: str = "r") -> list[int]:
+    return [position.offset for position, _ in (await broker.history(room)).kept]
+
+
+async def test_the_newest_are_kept_up_to_a_number(keeping: Keeping) -> None:
+    broker = await keeping(Retention(size=5, bytes=1000, age=FOR_EVER))
+    newest = (await publish(broker, "r", *(b"%d" % number for number in range(12))))[-1]
+    assert await offsets(broker) == [8, 9, 10, 11, 12]
+    for since, complete in ((6, False), (7, True), (12, True)):
+        history = await broker.history("r", since=Position(since, newest.epoch))
+        assert history.complete is complete
+        assert history.position == newest
+
+
+async def test_the_newest_are_kept_up_to_a_size_in_bytes(keeping: Keeping) -> None:
+    broker = await keeping(Retention(size=1000, bytes=100, age=FOR_EVER))
+    await publish(broker, "r", *(bytes(25) for _ in range(5)))
+    assert await offsets(broker) == [2, 3, 4, 5]
+    await publish(broker, "r", b"x")
+    assert await offsets(broker) == [3, 4, 5, 6]
+
+
+async def test_one_that_is_bigger_than_the_history_is_not_kept_but_has_its_place(keeping: Keeping) -> None:
+    broker = await keeping(Retention(size=1000, bytes=100, age=FOR_EVER))
+    (first,) = await publish(broker, "r", b"small")
+    await publish(broker, "r", bytes(101))
+    history = await broker.history("r", since=first)
+    assert (history.kept, history.position.offset, history.complete) == ([], 2, False)
+    await publish(broker, "r", b"after")
+    assert await offsets(broker) == [3]
+
+
+async def test_with_a_size_of_zero_nothing_is_kept_and_offsets_count(keeping: Keeping) -> None:
+    broker = await keeping(Retention(size=0, bytes=1000, age=FOR_EVER))
+    positions = await publish(broker, "r", b"a", b"b")
+    assert [position.offset for position in positions] == [1, 2]
+    history = await broker.history("r", since=positions[0])
+    assert (history.kept, history.position, history.complete) == ([], positions[1], False)
+
+
+async def test_each_is_kept_for_a_time(keeping: Keeping) -> None:
+    brief, long = Retention(size=9, bytes=9, age=0.05), Retention(size=9, bytes=9, age=600)
+    broker = await keeping({"brief": brief, "*": long})
+    (first,) = await publish(broker, "brief", b"a")
+    await publish(broker, "long", b"a")
+
+    async def gone() -> None:
+        while (await broker.history("brief")).kept:  # noqa: ASYNC110 - it is time that is waited for
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(gone(), DEADLINE)
+    assert not (await broker.history("brief", since=Position(0, first.epoch))).complete
+    assert len((await broker.history("long")).kept) == 1
+    await publish(broker, "brief", b"b")
+    assert [payload for _, payload in (await broker.history("brief")).kept] in ([b"b"], [])
+
+
+async def test_a_room_keeps_what_the_first_pattern_says_that_matches_it(keeping: Keeping) -> None:
+    few, many = Retention(size=1, bytes=100, age=FOR_EVER), Retention(size=3, bytes=100, age=FOR_EVER)
+    broker = await keeping({"a.*": few, "*.b": many})
+    for room in ("a.b", "c.b", "d"):
+        await publish(broker, room, *(b"" for _ in range(5)))
+    assert await offsets(broker, "a.b") == [5]
+    assert await offsets(broker, "c.b") == [3, 4, 5]
+    assert await offsets(broker, "d") == [1, 2, 3, 4, 5]
+
+
+# Many at once
+
+
+async def test_each_publishers_order_holds_with_what_is_kept_and_what_is_not(node: Node) -> None:
+    await node.broker.subscribe("r")
+
+    async def talk(name: str) -> None:
+        for number in range(40):
+            await node.broker.publish("r", f"{name}{number}".encode(), keep=number % 3 != 0)
+
+    await asyncio.gather(*(talk(name) for name in "abcde"))
+    delivered = [await node.delivered() for _ in range(5 * 40)]
+    for name in "abcde":
+        said = [payload.decode() for _, _, payload in delivered if payload.decode().startswith(name)]
+        assert said == [f"{name}{number}" for number in range(40)]
+    positions = [position for _, position, _ in delivered if position is not None]
+    assert [position.offset for position in positions] == list(range(1, 5 * 26 + 1))
+    kept = (await node.broker.history("r")).kept
+    assert kept == [(position, payload) for _, position, payload in delivered if position is not None]
+
+
+async def test_what_one_task_starts_in_order_is_delivered_in_order_kept_or_not(node: Node) -> None:
+    await node.broker.subscribe("r")
+    tasks = [
+        asyncio.create_task(node.broker.publish("r", b"%d" % number, keep=number % 2 == 0)) for number in range(60)
+    ]
+    await asyncio.gather(*tasks)
+    assert [payload for _, _, payload in node.so_far()] == [b"%d" % number for number in range(60)]
+
+
+async def test_many_rooms_at_once_do_not_mix(node: Node) -> None:
+    rooms = [f"room {number}" for number in range(30)]
+    for room in rooms[::2]:
+        await node.broker.subscribe(room)
+
+    async def talk(room: str) -> None:
+        for number in range(10):
+            await node.broker.publish(room, f"{room}/{number}".encode(), key=f"{number}")
+
+    await asyncio.gather(*(talk(room) for room in rooms))
+    delivered = [await node.delivered() for _ in range(15 * 10)]
+    for room in rooms:
+        history = await node.broker.history(room)
+        assert [payload for _, payload in history.kept] == [f"{room}/{number}".encode() for number in range(10)]
+        told = [(position, payload) for name, position, payload in delivered if name == room]
+        assert told == (history.kept if room in rooms[::2] else [])
+
+
+async def test_history_that_is_read_amid_publishing_has_been_delivered_and_what_comes_then_has_not(
+    node: Node,
+) -> None:
+    await node.broker.subscribe("r")
+    publishing = [asyncio.create_task(node.broker.publish("r", b"%d" % number)) for number in range(200)]
+    await publishing[20]
+    history = await node.broker.history("r")
+    already = [position.offset for _, position, _ in node.so_far() if position is not None]
+    assert [position.offset for position, _ in history.kept] == list(range(1, history.position.offset + 1))
+    assert already[: history.position.offset] == list(range(1, history.position.offset + 1))
+    await asyncio.gather(*publishing)
+    after = [position.offset for _, position, _ in node.so_far() if position is not None]
+    assert already + after == list(range(1, 201))
+
+
+async def test_closing_amid_publishing_leaves_nobody_waiting_and_keeps_what_was_acknowledged(
+    nodes: Nodes,
+) -> None:
+    if not nodes.durable:
+        pytest.skip("what is in memory is published at once: nothing is ever under way")
+    node = Node(await nodes.make())
+    await node.open()
+    await node.broker.subscribe("r")
+
+    async def talk() -> int:
+        acknowledged = 0
+        while True:
+            try:
+                await node.broker.publish("r", b"x" * 1000)
+            except BrokerUnavailable:
+                return acknowledged
+            acknowledged += 1
+
+    talking = [asyncio.create_task(talk()) for _ in range(20)]
+    for _ in range(50):
+        await node.delivered()
+    await asyncio.wait_for(node.broker.close(), DEADLINE)
+    acknowledged = sum(await asyncio.wait_for(asyncio.gather(*talking), DEADLINE))
+    again = await nodes.make_again()
+    await again.open(lambda *_: None)
+    assert (await again.history("r")).position.offset == acknowledged
+    await again.close()
+
+
+# After a restart
+
+
+@pytest.fixture
+async def again(nodes: Nodes, node: Node) -> AsyncIterator[Again]:
+    """Closes the broker, and gives another one with the same rooms."""
+    if not nodes.durable:
+        pytest.skip("what is in this broker ends with it")
+    made: list[Broker] = []
+
+    async def again() -> Node:
+        await node.broker.close()
+        other = Node(await nodes.make_again())
+        await other.open()
+        made.append(other.broker)
+        return other
+
+    yield again
+    for broker in made:
+        await broker.close()
+
+
+async def test_a_durable_broker_goes_on_where_it_was(node: Node, again: Again) -> None:
+    positions = await publish(node.broker, "r", b"a", b"b")
+    before = (await node.broker.history("r")).kept
+    other = await again()
+    history = await other.broker.history("r", since=positions[0])
+    assert history.kept == before[1:]
+    assert history.complete
+    assert await publish(other.broker, "r", b"c") == [Position(3, positions[0].epoch)]
+
+
+async def test_a_durable_broker_knows_keys_again(node: Node, again: Again) -> None:
+    kept = await node.broker.publish("r", b"a", key="kept")
+    passing = await node.broker.publish("r", b"b", key="passing", keep=False)
+    other = await again()
+    await other.broker.subscribe("r")
+    assert await other.broker.publish("r", b"a", key="kept") == kept
+    assert await other.broker.publish("r", b"b", key="passing", keep=False) == passing
+    assert await other.delivered_nothing()
+
+
+async def test_who_was_present_in_a_process_is_not_any_more_when_it_ends(node: Node, again: Again) -> None:
+    await node.broker.arrive("r", "m", b"one")
+    other = await again()
+    assert await other.broker.rooms() == {}
 
 
 # Presence

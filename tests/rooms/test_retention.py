@@ -41,7 +41,7 @@ def test_one_retention_is_that_of_all_rooms() -> None:
         ("size", 1.5, "size is a whole number"),
         ("size", True, "size is a whole number"),
         ("size", None, "size is a whole number"),
-        ("bytes", -1, "bytes is a whole number from 0 to 1,073,741,824, not -1"),
+        ("bytes", -1, "bytes is a whole number from 0 to 536,870,912, not -1"),
         ("bytes", MAX_BYTES + 1, "bytes is a whole number"),
         ("bytes", "4 MiB", "bytes is a whole number"),
         ("age", 0, "age is a number of seconds above 0, not 0"),

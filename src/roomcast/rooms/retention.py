@@ -11,7 +11,7 @@ from roomcast.errors import ConfigurationError
 
 MAX_SIZE = 1_000_000
 """The most publications that a room can be told to keep."""
-MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 29
 """The most bytes of publications that a room can be told to keep."""
 
 
@@ -21,7 +21,7 @@ class Retention:
 
     Attributes:
         size: how many publications, 0 to 1,000,000; with 0 none is kept.
-        bytes: how many bytes of publications, 0 to 1 GiB. One that is bigger than that alone is not kept.
+        bytes: how many bytes of publications, 0 to 512 MiB. One that is bigger than that alone is not kept.
         age: for how many seconds each is kept, more than 0; `math.inf` for as long as there is room.
 
     Raises:

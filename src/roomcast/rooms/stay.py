@@ -95,8 +95,13 @@ class Stay:
         missed: list[tuple[Position, bytes]] = []
         newest: Position | None = None
         if since is not None:
-            history = await self._node.broker.history(room, since=since)
-            missed, newest, member.recovered = history.kept, history.position, history.complete
+            try:
+                history = await self._node.broker.history(room, since=since)
+            except BrokerUnavailable as error:
+                logger.warning("a member was not given what it missed: %s", error)
+                member.recovered = False
+            else:
+                missed, newest, member.recovered = history.kept, history.position, history.complete
         if greet is not None:
             member.send(await greet(member))
         outlet = member.connection.outlet

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from roomcast.errors import UnknownBroker
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.brokers.sqlite import SqliteBroker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from roomcast.rooms.brokers.base import Broker
 
-SCHEMES: Mapping[str, type[Broker]] = {"memory": MemoryBroker}
+SCHEMES: Mapping[str, type[Broker]] = {"memory": MemoryBroker, "sqlite": SqliteBroker}
 """Which broker serves which scheme."""
 DEFAULT_URL = "memory://"
 """The broker of whoever names none."""
@@ -24,8 +25,9 @@ def broker_from_url(url: str) -> Broker:
 
     Raises:
         UnknownBroker: if the URL names none.
+        ConfigurationError: for a setting in it that cannot be.
     """
-    return _broker_class(url)()
+    return _broker_class(url).from_url(url)
 
 
 def check_broker_url(url: str) -> None:
@@ -33,8 +35,9 @@ def check_broker_url(url: str) -> None:
 
     Raises:
         UnknownBroker: if it does not.
+        ConfigurationError: for a setting in it that cannot be.
     """
-    _broker_class(url)
+    broker_from_url(url)
 
 
 def serves_many_processes(url: str) -> bool:
@@ -43,16 +46,14 @@ def serves_many_processes(url: str) -> bool:
     Raises:
         UnknownBroker: if it names none.
     """
-    return _broker_class(url).many_processes
+    return broker_from_url(url).many_processes
 
 
 def _broker_class(url: str) -> type[Broker]:
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, _ = url.partition("://")
     known = ", ".join(f"{name}://" for name in SCHEMES)
     if not separator or scheme not in SCHEMES:
         # Passwords stand in URLs: an error never repeats what comes after the scheme.
         named = f"scheme {scheme!r}" if separator and re.fullmatch(r"[a-z0-9+.-]*", scheme) else "no scheme"
         raise UnknownBroker(f"the broker URL has {named}; known are: {known}")
-    if scheme == "memory" and rest:
-        raise UnknownBroker("memory:// takes nothing after the slashes: all of it is in this process")
     return SCHEMES[scheme]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from roomcast.rooms.publication import Position
 from roomcast.rooms.retention import BY_DEFAULT
@@ -44,6 +44,11 @@ class Broker(ABC):
     """Whether several processes can share it."""
     retention: ClassVar[Retention]
     """What it keeps of a room that nothing else is said for."""
+
+    @classmethod
+    @abstractmethod
+    def from_url(cls, url: str) -> Self:
+        """Make the broker that a URL of its scheme names, without connecting. May raise ConfigurationError."""
 
     @abstractmethod
     async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT) -> None:

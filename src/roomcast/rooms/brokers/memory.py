@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from roomcast.errors import UnknownBroker
 from roomcast.rooms.brokers.base import History
 from roomcast.rooms.brokers.local import LocalBroker
 from roomcast.rooms.publication import Position
@@ -41,6 +42,13 @@ class MemoryBroker(LocalBroker):
         self._clock = clock
         self._rooms: OrderedDict[str, _Room] = OrderedDict()
         self._next_sweep = 0.0
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Make the broker that `memory://` names."""
+        if url.partition("://")[2]:
+            raise UnknownBroker("memory:// takes nothing after the slashes: all of it is in this process")
+        return cls()
 
     async def close(self) -> None:
         """Forget everything."""

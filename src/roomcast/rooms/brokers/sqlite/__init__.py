@@ -1,0 +1,5 @@
+"""The broker in a file: durable, for one process."""
+
+from roomcast.rooms.brokers.sqlite.broker import SqliteBroker
+
+__all__ = ["SqliteBroker"]
