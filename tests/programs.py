@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -46,7 +47,8 @@ class Program:
         command: the program and its arguments.
         cwd: the folder it runs in; that of the tests unless given.
         env: variables to set on top of the environment of the tests, from which every ROOMCAST_* variable
-            is left out first, so that what a developer has set changes no test.
+            is left out first, so that what a developer has set changes no test. What programs keep for their user
+        is in a folder of this program's own, unless XDG_STATE_HOME is among them.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class Program:
         self.command = [str(part) for part in command]
         self._cwd = cwd
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROOMCAST_")}
-        self._env = inherited | dict(env or {})
+        self._state = tempfile.TemporaryDirectory(prefix="roomcast-state-")
+        self._env = inherited | {"XDG_STATE_HOME": self._state.name} | dict(env or {})
         self._process: subprocess.Popen[str] | None = None
         self._readers: list[threading.Thread] = []
         self._lines: list[tuple[Stream, str]] = []
@@ -200,6 +203,7 @@ class Program:
                 os.killpg(self.pid, signal.SIGKILL)
         for reader in self._readers:
             reader.join(DEADLINE)
+        self._state.cleanup()
 
     @property
     def _running(self) -> subprocess.Popen[str]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import platform
 import re
 import signal
 import socket
+import sqlite3
+import subprocess
 import sys
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import pytest
 
+from roomcast import Rooms
 from roomcast.protocol import compiled
-from tests.programs import ROOMCAST, Program, run
+from tests.programs import DEADLINE, ROOMCAST, Program, run
 
 APPS = Path(__file__).parent / "apps"
 REPOSITORY = Path(__file__).parent.parent
@@ -69,7 +75,9 @@ def test_the_help_names_each_setting_its_variable_and_its_default() -> None:
 
 def test_the_chat_is_what_is_served_without_an_app() -> None:
     with Program.roomcast("serve", "--port", "0") as program:
-        match = program.wait_for_line(r"^Roomcast chat on (http://127\.0\.0\.1:\d+) \(Ctrl\+C stops it\)$")
+        match = program.wait_for_line(
+            r"^Roomcast chat on (http://127\.0\.0\.1:\d+) \(history in /.+/roomcast/chat\.db; Ctrl\+C stops it\)$"
+        )
         assert httpx.get(match[1]).headers["content-type"].startswith("text/html")
         assert program.terminate() == 0
 
@@ -124,14 +132,170 @@ def test_an_app_can_come_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--workers", "2"], ["main:app", "--workers", "2", "--broker", "memory://"]],
-    ids=["chat", "app"],
+    ("arguments", "scheme"),
+    [
+        (["--workers", "2"], "sqlite://"),
+        (["main:app", "--workers", "2", "--broker", "memory://"], "memory://"),
+        (["main:app", "--workers", "2", "--broker", "sqlite:///rooms.db"], "sqlite://"),
+    ],
+    ids=["chat", "memory", "file"],
 )
-def test_many_workers_need_a_broker_that_they_can_share(arguments: list[str]) -> None:
+def test_many_workers_need_a_broker_that_they_can_share(arguments: list[str], scheme: str) -> None:
     error = refused(*arguments)
-    assert "memory://" in error
+    assert f"needs a broker that several processes share, which {scheme} is not" in error
     assert error.endswith("use --workers 1")
+    assert not (APPS / "rooms.db").exists()
+
+
+# Where the history is
+
+
+def test_a_file_of_rooms_that_another_server_has_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/rooms.db"
+    with Program.roomcast("serve", "--port", "0", "--broker", url) as first:
+        line = first.wait_for_line(r"^Roomcast chat on (.+)$")[1]
+        assert f"history in {tmp_path}/rooms.db" in line
+        error = refused("--port", "0", "--broker", url)
+        assert f"rooms.db belongs to process {first.pid} (roomcast) since " in error
+        assert error.endswith("choose another file, or use a broker that several processes share")
+        assert first.terminate() == 0
+    with Program.roomcast("serve", "--port", "0", "--broker", url) as second:
+        second.wait_for_line("^Roomcast chat on ")
+
+
+def test_a_file_that_is_no_file_of_rooms_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "rooms.db").write_text("not a database, but something of value")
+    error = refused("--port", "0", "--broker", f"sqlite:///{tmp_path}/rooms.db")
+    assert "is damaged, or no SQLite database" in error
+    error = refused("main:app", "--port", "0", "--broker", f"sqlite:///{tmp_path}/missing/rooms.db")
+    assert error == f"the folder {tmp_path}/missing does not exist: make it, or choose another file"
+
+
+def test_a_second_chat_has_its_history_in_memory_and_says_so(tmp_path: Path) -> None:
+    env = {"XDG_STATE_HOME": str(tmp_path)}
+    with Program.roomcast("serve", "--port", "0", env=env) as first:
+        first.wait_for_line(r"history in .+/roomcast/chat\.db; ")
+        with Program.roomcast("serve", "--port", "0", env=env) as second:
+            warning = second.wait_for_line("^Warning: (.+)$")[1]
+            assert warning.startswith("this chat keeps its history in memory, and only as long as it runs: ")
+            assert f"chat.db belongs to process {first.pid} (roomcast)" in warning
+            line = second.wait_for_line(r"^Roomcast chat on (.+)$")[1]
+            assert "history" not in line
+            assert second.terminate() == 0
+    assert ((tmp_path / "roomcast").stat().st_mode & 0o777) == 0o700
+
+
+def test_a_chat_without_a_folder_for_its_history_has_it_in_memory_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with Program.roomcast("serve", "--port", "0", env={"XDG_STATE_HOME": str(tmp_path / "file")}) as program:
+        assert "cannot be made: Not a directory" in program.wait_for_line("^Warning: (.+)$")[1]
+        program.wait_for_line("^Roomcast chat on ")
+
+
+# Publishing from a script
+
+
+def published(*arguments: str | Path, stdin: bytes = b"", **env: str) -> str:
+    """What `roomcast publish` prints."""
+    program = publish(*arguments, stdin=stdin, **env)
+    assert program.returncode == 0, program.stderr
+    assert program.stderr == b""
+    return program.stdout.decode()
+
+
+def publish(*arguments: str | Path, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ROOMCAST_")}
+    return subprocess.run(
+        [ROOMCAST, "publish", *arguments],
+        input=stdin,
+        capture_output=True,
+        env=clean | env,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def not_published(*arguments: str | Path, stdin: bytes = b"", status: int = 2, **env: str) -> str:
+    """The one line with which `roomcast publish` fails, without its `Error: `."""
+    program = publish(*arguments, stdin=stdin, **env)
+    assert program.returncode == status, program.stderr
+    assert program.stdout == b""
+    assert program.stderr.count(b"\n") == 1
+    return program.stderr.decode().removeprefix("Error: ").rstrip("\n")
+
+
+def history(path: Path, room: str) -> list[str | bytes]:
+    async def read() -> list[str | bytes]:
+        async with Rooms(f"sqlite:///{path}") as rooms:
+            return [publication.data for publication in await rooms.history(room)]
+
+    return asyncio.run(read())
+
+
+def test_what_is_published_is_in_the_history_and_its_position_is_printed(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.db"
+    broker = ["--broker", f"sqlite:///{path}"]
+    first = published("general", "hello é", *broker)
+    assert re.fullmatch(r"1\.[0-9a-f]{8}\n", first)
+    assert published("general", "-", *broker, stdin=b"two\nlines\n").startswith("2.")
+    assert published("general", "-", "--binary", *broker, stdin=b"\xff\x00").startswith("3.")
+    assert published("general", "once", "--key", "k", ROOMCAST_BROKER=broker[1]).startswith("4.")
+    assert published("general", "again", "--key", "k", ROOMCAST_BROKER=broker[1]).startswith("4.")
+    assert published("general", "workers", *broker, ROOMCAST_WORKERS="4").startswith("5.")
+    assert history(path, "general") == ["hello é", "two\nlines", b"\xff\x00", "once", "workers"]
+
+
+def test_without_a_broker_it_publishes_in_the_chat(tmp_path: Path) -> None:
+    (tmp_path / "roomcast").mkdir()
+    assert published("general", "hi", XDG_STATE_HOME=str(tmp_path)).startswith("1.")
+    assert history(tmp_path / "roomcast" / "chat.db", "general") == ["hi"]
+
+
+def test_where_a_server_has_the_rooms_nothing_else_can_publish_and_is_told_so(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/rooms.db"
+    with Program.roomcast("serve", "--port", "0", "--broker", url) as server:
+        server.wait_for_line("^Roomcast chat on ")
+        error = not_published("general", "hi", "--broker", url)
+        assert f"belongs to process {server.pid} (roomcast)" in error
+        assert error.endswith("use a broker that several processes share")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["general", "hi", "--broker", "memory://"],
+            "--broker: memory:// is the memory of one process, which no ",
+        ),
+        (["general", "hi", "--broker", "nosuch://"], "--broker: the broker URL has scheme 'nosuch'"),
+        (
+            ["general", "hi", "--broker", "sqlite://a.db"],
+            "--broker: sqlite:// takes no host: write sqlite:///FILE",
+        ),
+        (["", "hi"], "a room's name has 1 to 255 characters, and this one 0"),
+        (["general", "hi", "--key", "k" * 256], "a publication's key has at most 255 characters"),
+        (["general", "-"], "the text is not UTF-8 (invalid start byte): --binary publishes any bytes"),
+        (["general"], "Missing argument 'TEXT'. See roomcast publish --help"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_published_is_told_in_one_line(tmp_path: Path, arguments: list[str], told: str) -> None:
+    url = f"sqlite:///{tmp_path}/rooms.db"
+    assert not_published(*arguments, stdin=b"\xff", ROOMCAST_BROKER=url).startswith(told)
+
+
+def test_too_much_to_publish_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/rooms.db"
+    error = not_published("general", "-", "--broker", url, stdin=bytes((16 << 20) + 1))
+    assert error == "there are more than 16 MiB to publish: publish less at once"
+
+
+def test_a_publication_that_the_broker_does_not_take_ends_with_1(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/rooms.db"
+    published("general", "hi", "--broker", url)
+    with closing(sqlite3.connect(tmp_path / "rooms.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "is locked by another program" in not_published("general", "hi", "--broker", url, status=1)
 
 
 def test_the_broker_reaches_the_app() -> None:

@@ -2,11 +2,13 @@
 
 It exits with 0 after it did what was asked for, and that includes to stop: on Ctrl+C and on SIGTERM. It exits
 with 2 where something in its arguments or its environment cannot be, after one line on stderr that says what
-would be right, and with 3 where the app's own startup failed.
+would be right, with 3 where the app's own startup failed, and with 1 where a broker did not take, or did not keep,
+what was to be published.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import signal
@@ -19,13 +21,15 @@ from typing import TYPE_CHECKING
 import click
 from uvicorn.config import LOG_LEVELS
 
-from roomcast.errors import ConfigurationError, UnknownBroker
+from roomcast.errors import ConfigurationError, InvalidKey, InvalidRoomName
 from roomcast.protocol import compiled
-from roomcast.rooms.brokers import DEFAULT_URL, SCHEMES, check_broker_url, serves_many_processes
+from roomcast.rooms import Rooms
+from roomcast.rooms.brokers import SCHEMES, check_broker_url, serves_many_processes
 from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
+from roomcast.serving.brokers import chat_broker, chat_url, history_note, try_broker
 from roomcast.serving.running import run
-from roomcast.serving.settings import Commands, Number, Switch, complain, gives_way, origin, setting
+from roomcast.serving.settings import Commands, Number, Switch, complain, gives_way, origin, setting, warn
 from roomcast.serving.tcp import listening_on_port
 from roomcast.serving.tls import check_certificate
 from roomcast.serving.trial import try_aside
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHAT = AppReference("roomcast.chat.app", "create_app", factory=True)
+
+MAX_PUBLISHED = 16 << 20
+"""How many bytes `roomcast publish` takes."""
 
 SERVE_HELP = """Start the chat, or serve any ASGI app.
 
@@ -97,7 +104,11 @@ def main(ctx: click.Context, *, wants_version: bool) -> None:
 @setting(
     "--reload", is_flag=True, type=Switch(), help="Restart when Python files below the current directory change."
 )
-@setting("--broker", metavar="URL", help="What carries messages between processes and keeps the history.")
+@setting(
+    "--broker",
+    metavar="URL",
+    help="What carries messages and keeps the history: memory:// or sqlite:///FILE. The chat has its own file.",
+)
 @setting("--factory", is_flag=True, type=Switch(), help="ATTRIBUTE is a function that returns the app.")
 @setting(
     "--log-level",
@@ -134,7 +145,7 @@ def serve(
                 reload = False
             else:
                 workers = 1
-        _settle_broker(ctx, DEFAULT_URL if app is None and broker is None else broker, workers)
+        note = _settle_broker(ctx, app, broker, workers)
         scheme = _check_tls(ctx, certfile, keyfile)
         reference = _reference(ctx, app, factory=factory)
         os.environ["ROOMCAST_WORKERS"] = str(workers)  # how many there are is each one's to know
@@ -143,7 +154,7 @@ def serve(
         else:
             reference.find()
         what = "Roomcast chat" if app is None else f"Serving {reference}"
-        with _listening(what, scheme, host, port, uds) as (listeners, announcement):
+        with _listening(what, scheme, host, port, uds, note) as (listeners, announcement):
             exit_code = run(
                 reference,
                 listeners,
@@ -160,22 +171,81 @@ def serve(
     return 0
 
 
-def _settle_broker(ctx: click.Context, broker: str | None, workers: int) -> None:
-    """Check the broker, if there is one, and let the app know it, in this process or in a worker."""
-    if broker is None:
-        return
+PUBLISH_HELP = """Publish TEXT in ROOM, and print its position.
+
+With - as TEXT, what comes on the standard input is published, without its last line end.
+
+A SQLite file belongs to the process that has its rooms open. While a server has it, nothing else can publish
+there; while none has, what is published is in the history.
+
+\b
+Examples:
+  roomcast publish general "back at 9" --broker sqlite:////var/lib/chat.db
+  make test 2>&1 | roomcast publish builds - --key "$BUILD"
+"""
+
+
+@main.command(help=PUBLISH_HELP, short_help="Publish something in a room, from a script.")
+@click.argument("room")
+@click.argument("text")
+@setting("--broker", metavar="URL", help="The broker that has the room. [default: that of the chat]")
+@click.option("--key", metavar="KEY", help="Publish nothing if this key was published in the room lately.")
+@click.option("--binary", is_flag=True, help="Publish a binary message.")
+@click.pass_context
+def publish(ctx: click.Context, *, room: str, text: str, broker: str | None, key: str | None, binary: bool) -> int:
+    """Publish once, and return the exit code."""
+    url = chat_url() if broker is None else _checked(ctx, broker)
+    if url.startswith("memory:"):
+        raise ConfigurationError(
+            f"{origin(ctx, 'broker')}: memory:// is the memory of one process, which no other one reaches: name a "
+            "broker that keeps rooms outside of it, such as sqlite:///FILE while no server has that open"
+        )
+    data = sys.stdin.buffer.read(MAX_PUBLISHED + 1).removesuffix(b"\n") if text == "-" else os.fsencode(text)
+    if len(data) > MAX_PUBLISHED:
+        raise ConfigurationError(f"there are more than {MAX_PUBLISHED >> 20} MiB to publish: publish less at once")
+    os.environ["ROOMCAST_WORKERS"] = "1"  # whatever a server here is told
+
+    async def publish_once() -> None:
+        async with Rooms(url) as rooms:
+            click.echo(await rooms.publish(room, data if binary else data.decode(), key=key))
+
     try:
-        check_broker_url(broker)
-    except UnknownBroker as error:
-        raise ConfigurationError(f"{origin(ctx, 'broker')}: {error}") from None
-    if workers > 1 and not serves_many_processes(broker):
-        scheme = broker.partition("://")[0]
+        asyncio.run(publish_once())
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the text is not UTF-8 ({error.reason}): --binary publishes any bytes") from None
+    except (InvalidRoomName, InvalidKey) as error:
+        raise ConfigurationError(str(error)) from None
+    return 0
+
+
+def _settle_broker(ctx: click.Context, app: str | None, broker: str | None, workers: int) -> str:
+    """Choose the broker, if there is to be one, and let the app know it; returns what is to be announced of it."""
+    if broker is None and app is not None:
+        return ""
+    url = _checked(ctx, broker) if broker is not None else chat_url()
+    if workers > 1 and not serves_many_processes(url):
+        scheme = url.partition("://")[0]
         shared = [f"--broker {name}://…" for name, kind in SCHEMES.items() if kind.many_processes]
         raise ConfigurationError(
             f"{origin(ctx, 'workers')} {workers} needs a broker that several processes share, which {scheme}:// "
             f"is not: use {' or '.join([*shared, '--workers 1'])}"
         )
-    os.environ["ROOMCAST_BROKER"] = broker
+    if broker is not None:
+        try_broker(url)
+    else:
+        url, problem = chat_broker()
+        if problem:
+            warn(f"this chat keeps its history in memory, and only as long as it runs: {problem}")
+    os.environ["ROOMCAST_BROKER"] = url
+    return history_note(url) if app is None else ""
+
+
+def _checked(ctx: click.Context, broker: str) -> str:
+    try:
+        check_broker_url(broker)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{origin(ctx, 'broker')}: {error}") from None
+    return broker
 
 
 def _check_tls(ctx: click.Context, certfile: str | None, keyfile: str | None) -> str:
@@ -199,14 +269,14 @@ def _reference(ctx: click.Context, app: str | None, *, factory: bool) -> AppRefe
 
 @contextmanager
 def _listening(
-    what: str, scheme: str, host: str, port: int, uds: str | None
+    what: str, scheme: str, host: str, port: int, uds: str | None, note: str
 ) -> Iterator[tuple[list[socket.socket], Announcement]]:
     if uds is not None:
         address = f"unix:{click.format_filename(uds)}", ""
-        with listening_on_path(uds) as listeners, closing(Announcement(what, *address)) as announcement:
+        with listening_on_path(uds) as listeners, closing(Announcement(what, *address, note=note)) as announcement:
             yield listeners, announcement
     else:
         with listening_on_port(host, port) as listeners:
             address = web_address(scheme, host, listeners[0].getsockname()[1])
-            with closing(Announcement(what, *address)) as announcement:
+            with closing(Announcement(what, *address, note=note)) as announcement:
                 yield listeners, announcement

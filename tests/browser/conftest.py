@@ -14,6 +14,7 @@ from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # Without a network beyond loopback, and as root in containers, where Chromium's sandbox cannot be had.
@@ -32,16 +33,23 @@ expect.set_options(timeout=15_000)
 
 
 class Chat:
-    """`roomcast serve` on a port of its own, which it keeps over a restart."""
+    """`roomcast serve` on a port and with a history of its own, which it keeps over a restart.
 
-    def __init__(self) -> None:
+    Args:
+        state: the folder of the history.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._program: Program | None = None
 
     def start(self) -> None:
-        self._program = Program.roomcast("serve", "--port", str(self.port))
+        self._program = Program.roomcast(
+            "serve", "--port", str(self.port), env={"XDG_STATE_HOME": str(self.state)}
+        )
         self._program.__enter__()
         self._program.wait_for_line(f":{self.port}")
 
@@ -53,8 +61,8 @@ class Chat:
 
 
 @pytest.fixture
-def chat() -> Iterator[Chat]:
-    chat = Chat()
+def chat(tmp_path: Path) -> Iterator[Chat]:
+    chat = Chat(tmp_path)
     chat.start()
     yield chat
     chat.kill()

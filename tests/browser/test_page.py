@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,6 +85,40 @@ def test_both_tabs_come_back_after_a_crash_and_deliver_what_was_typed_meanwhile(
         assert sorted(shown) == ["before", "typed offline by Bob", "typed offline, one", "typed offline, two"]
         assert shown.index("typed offline, one") < shown.index("typed offline, two")
         assert shown[0] == "before"
+
+
+def test_the_history_outlives_the_server_also_for_who_comes_later(chat: Chat, tabs: Tabs) -> None:
+    ada = tabs.open(name="Ada")
+    for text in ("one", "two"):
+        say(ada, text)
+    expect(messages(ada)).to_have_text(["one", "two"])
+    chat.kill()
+    expect(ada.get_by_test_id("status")).not_to_have_attribute("data-state", "connected")
+    chat.start()
+    expect(ada.get_by_test_id("status")).to_have_attribute("data-state", "connected", timeout=30_000)
+    bob = tabs.open(name="Bob")
+    expect(messages(bob)).to_have_text(["one", "two"])
+    say(bob, "three")
+    for page in (ada, bob):
+        expect(messages(page)).to_have_text(["one", "two", "three"])
+        expect(page.get_by_test_id("notice").filter(has_text="missing")).to_have_count(0)
+
+
+def test_what_cannot_be_kept_is_shown_to_all_and_its_author_is_told(chat: Chat, tabs: Tabs) -> None:
+    ada, bob = tabs.open(name="Ada"), tabs.open(name="Bob")
+    say(ada, "kept")
+    expect(messages(bob)).to_have_text(["kept"])
+    with closing(sqlite3.connect(chat.state / "roomcast" / "chat.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        say(ada, "only live")
+        for page in (ada, bob):
+            expect(messages(page)).to_have_text(["kept", "only live"])
+        expect(ada.get_by_test_id("error")).to_contain_text("could not keep your message")
+    say(bob, "kept again")
+    for page in (ada, bob):
+        expect(messages(page)).to_have_text(["kept", "only live", "kept again"])
+    late = tabs.open(name="Eve")
+    expect(messages(late)).to_have_text(["kept", "kept again"])
 
 
 def test_what_waits_for_a_room_is_sent_there_and_to_no_other(chat: Chat, tabs: Tabs) -> None:

@@ -13,8 +13,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from roomcast.chat import create_app
-from roomcast.testing import LiveServer
+from roomcast import BrokerUnavailable, NotKept, Position, Rooms, WebSocket, websocket_app
+from roomcast.chat import create_app, sockets
+from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.testing import LiveServer, lifespan
+from roomcast.testing import connect as connect_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -142,6 +145,81 @@ async def test_a_binary_frame_gets_its_sender_an_error_and_the_others_nothing(cl
     assert "binary" in error["message"]
     await second.send("after")
     assert (await receive(first))["text"] == "after"
+
+
+# What a script publishes
+
+
+@pytest.mark.parametrize("subprotocols", [[], [PAGE]], ids=["plain", "page"])
+@pytest.mark.parametrize(
+    ("published", "fields"),
+    [
+        ("hello", {"text": "hello"}),
+        ('{"text": "hello", "from": "Ada", "id": "nobody"}', {"text": "hello", "from": "Ada"}),
+        ('{"text": "hello", "from": 7}', {"text": "hello"}),
+        ({"text": "hello"}, {"text": "hello"}),
+        ({"announcement": "tea}"}, {"text": '{"announcement":"tea}"}'}),
+        ("[1, 2]", {"text": "[1, 2]"}),
+        ("{", {"text": "{"}),
+    ],
+)
+async def test_what_was_published_from_outside_is_a_message_to_the_chats_clients(
+    subprotocols: list[str], published: Any, fields: dict[str, str]
+) -> None:
+    rooms = Rooms("memory://")
+
+    async def handle(ws: WebSocket) -> None:
+        await sockets.chat(ws, rooms)
+
+    app = rooms.wrap(websocket_app(handle))
+    async with lifespan(app), connect_to(app, "/?room=r", subprotocols=subprotocols) as client:
+        if subprotocols:
+            assert (await client.receive_json())["type"] == "welcome"
+        await rooms.publish("r", b"\x00", keep=False)  # which the chat cannot show
+        await rooms.publish("r", published)
+        message = await client.receive_json()
+        assert message.pop("time") > 0
+        assert message == {"type": "message", "room": "r", "offset": 1, **fields}
+
+
+# Where the history cannot be kept
+
+
+async def test_who_says_something_that_cannot_be_kept_or_sent_is_told_and_goes_on() -> None:
+    class Broken(MemoryBroker):
+        error: Exception | None = None
+
+        async def publish(self, room: str, payload: bytes, **settings: Any) -> Position:
+            if isinstance(self.error, NotKept):
+                self._deliver(room, None, payload)
+            if self.error is not None and settings.get("keep", True):
+                raise self.error
+            return await super().publish(room, payload, **settings)
+
+    broker = Broken()
+    rooms = Rooms(broker)
+
+    async def handle(ws: WebSocket) -> None:
+        await sockets.chat(ws, rooms)
+
+    app = rooms.wrap(websocket_app(handle))
+    async with lifespan(app), connect_to(app, "/?room=r") as ada, connect_to(app, "/?room=r") as bob:
+        assert (await ada.receive_json())["type"] == "system"
+        broker.error = NotKept("/var/lib/secret.db is full")
+        await ada.send("hello")
+        for client in (ada, bob):
+            message = await client.receive_json()
+            assert (message["text"], "offset" in message) == ("hello", False)
+        error = await ada.receive_json()
+        assert error["type"] == "error"
+        assert "could not keep your message" in error["message"]
+        assert "secret" not in error["message"]
+        broker.error = BrokerUnavailable("/var/lib/secret.db is full")
+        await ada.send("lost")
+        assert "could not send your message" in (await ada.receive_json())["message"]
+        broker.error = None
+        await ada.send("after")
+        assert (await ada.receive_json())["text"] == (await bob.receive_json())["text"] == "after"
 
 
 async def test_with_a_name_notices_and_messages_carry_it(clients: Clients, room: str) -> None:

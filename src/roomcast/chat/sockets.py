@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from roomcast.chat import wire
 from roomcast.close_codes import CloseCode
-from roomcast.errors import Disconnected
+from roomcast.errors import BrokerUnavailable, Disconnected, NotKept
 from roomcast.rooms import Position
 from roomcast.rooms.names import check_room_name, check_user_name
 
@@ -19,6 +19,10 @@ MAX_ROOM_NAME = 128
 """The longest room name of the chat, in characters."""
 MAX_NAME = 64
 """The longest name to chat under, in characters."""
+
+
+NOT_KEPT = "The server could not keep your message: whoever is here has got it, but nobody will find it later."
+NOT_SENT = "The server could not send your message: try again later."
 
 
 async def chat(ws: WebSocket, rooms: Rooms) -> None:
@@ -55,7 +59,17 @@ async def chat(ws: WebSocket, rooms: Rooms) -> None:
             else:
                 said = wire.read(frame, with_key=knows_members)
                 if said.text:
-                    await rooms.publish(room, wire.message(said, member), key=said.key)
+                    await _say(said, member, rooms)
+
+
+async def _say(said: wire.Said, member: Member, rooms: Rooms) -> None:
+    """Publish what a member says; where that fails, the member is told, and goes on."""
+    try:
+        await rooms.publish(member.room, wire.message(said, member), key=said.key)
+    except NotKept:
+        member.send(wire.error(NOT_KEPT))
+    except BrokerUnavailable:
+        member.send(wire.error(NOT_SENT))
 
 
 async def echo(ws: WebSocket) -> None:

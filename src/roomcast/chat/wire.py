@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SUBPROTOCOL = "roomcast.chat.v1"
 """The subprotocol of clients that know members, rooms and keys."""
+BEGINNING = '{"type":"message",'
+"""With what every message begins that a member said."""
 MAX_KEY = 64
 """The longest key of a message, in characters."""
 MAX_MEMBERS_TOLD = 200
@@ -130,13 +132,34 @@ def for_the_page(event: RoomEvent) -> str | bytes | None:
     return jsontext.dumps({**_notice(event), "event": kind, **_person(event.member)})
 
 
-def _with_position(publication: Publication) -> str | bytes:
+def _with_position(publication: Publication) -> str | None:
     """Add the offset and the time to a message, which is a JSON object already: once more parsed for nothing."""
     data, position = publication.data, publication.position
-    if isinstance(data, bytes) or not data.endswith("}"):
-        return data
+    if isinstance(data, bytes):
+        return None  # the chat takes text, and so do its clients
+    if not data.startswith(BEGINNING):
+        data = _from_outside(data, publication.room)
     offset = "" if position is None else f',"offset":{position.offset}'
     return f'{data[:-1]}{offset},"time":{publication.time:.3f}}}'
+
+
+def _from_outside(data: str, room: str) -> str:
+    """Write as a message what no member said, but a script published: read as a member's frame is.
+
+    It comes from no member, so its JSON may say `from` whom it is.
+    """
+    try:
+        value = jsontext.loads(data)
+    except ValueError:
+        value = None
+    match value:
+        case {"text": str(text), "from": str(author)}:
+            said = {"text": text, "from": author}
+        case {"text": str(text)}:
+            said = {"text": text}
+        case _:
+            said = {"text": data}
+    return jsontext.dumps({"type": "message", **said, "room": room})
 
 
 def _notice(event: Joined | Left) -> dict[str, str]:

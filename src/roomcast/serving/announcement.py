@@ -19,11 +19,12 @@ class Announcement:
         what: the line's beginning: what is served.
         where: the address to connect to.
         bound: the address that was bound, "" where `where` says it.
+        note: what else there is to say, with "; " at its end.
     """
 
-    def __init__(self, what: str, where: str, bound: str = "") -> None:
+    def __init__(self, what: str, where: str, bound: str = "", note: str = "") -> None:
         listens = f"listens on {bound}; " if bound else ""
-        self.line = f"{what} on {click.style(where, bold=True)} ({listens}Ctrl+C stops it)"
+        self.line = f"{what} on {click.style(where, bold=True)} ({listens}{note}Ctrl+C stops it)"
         # One byte, and then the end: whichever process reads the byte prints the line.
         self._permit, giver = socket.socketpair()
         with giver:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from roomcast.errors import ConfigurationError
+from roomcast.errors import BrokerUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,11 +84,21 @@ class Commands(click.Group):
         except ConfigurationError as error:
             complain(str(error))
             sys.exit(2)
+        except BrokerUnavailable as error:
+            complain(str(error))
+            sys.exit(1)
+        except click.Abort:
+            sys.exit(130)  # as a shell says that Ctrl+C ended it
 
 
 def complain(problem: str) -> None:
     """Print one line that says what is wrong."""
     click.echo(f"{click.style('Error:', fg='red', bold=True)} {problem}", err=True)
+
+
+def warn(problem: str) -> None:
+    """Print one line that says what is not as it should be."""
+    click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {problem}", err=True)
 
 
 def origin(ctx: click.Context, name: str) -> str:
@@ -125,7 +135,7 @@ def gives_way(ctx: click.Context, name: str, *rivals: str, why: str) -> bool:
 
 
 def _in_short(error: click.ClickException) -> str:
-    if isinstance(error, click.BadParameter) and error.param is not None:
+    if isinstance(error, click.BadParameter) and error.param is not None and error.message:
         return f"{error.param.get_error_hint(error.ctx)}: {error.message.rstrip('.')}"
     message = error.format_message().rstrip(".")
     if isinstance(error, click.UsageError) and error.ctx is not None:

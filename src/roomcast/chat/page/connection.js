@@ -322,9 +322,10 @@ export class Received {
   }
 
   /** Whether this message had not come before; from now on, it has. */
-  isNew({ key, offset = 0 }) {
-    const isNew = key ? !this.#keys.has(key) : offset > this.#newest;
-    this.#newest = Math.max(this.#newest, offset);
+  isNew({ key, offset }) {
+    // What the server could not keep has no offset, and comes only once.
+    const isNew = key ? !this.#keys.has(key) : offset === undefined || offset > this.#newest;
+    this.#newest = Math.max(this.#newest, offset ?? 0);
     if (key) this.#remember(key);
     return isNew;
   }

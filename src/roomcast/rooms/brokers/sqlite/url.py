@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from roomcast.errors import ConfigurationError, UnknownBroker
 
@@ -24,6 +24,11 @@ class Location(NamedTuple):
 
     path: Path
     synchronous: str = "full"
+
+    @property
+    def url(self) -> str:
+        """The URL of the file, as `parse` reads it."""
+        return f"sqlite:///{quote(self.path.as_posix())}"
 
     @classmethod
     def parse(cls, url: str) -> Location:
