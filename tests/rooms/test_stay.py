@@ -179,7 +179,20 @@ async def test_what_is_said_while_the_server_is_still_busy_accepting_is_not_miss
 # Failures and interruptions at every step
 
 
-@pytest.mark.parametrize("step", ["subscribe", "arrive", "history", "publish"])
+async def test_where_the_history_cannot_be_read_a_member_joins_and_is_told_that_it_misses_something(
+    rooms: Rooms, broker: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = await rooms.publish("r", "missed")
+    broker.down = {"history"}
+    guest = await Guest(rooms, "r", since=Position(0, before.epoch)).enter()
+    assert guest.member.recovered is False
+    assert "was not given what it missed: history: no answer" in caplog.text
+    await rooms.publish("r", "live")
+    assert await guest.hears(1) == ["live"]
+    await guest.leave()
+
+
+@pytest.mark.parametrize("step", ["subscribe", "arrive", "publish"])
 async def test_a_broker_that_fails_at_a_step_of_the_join_fails_the_join_and_leaves_no_trace(
     rooms: Rooms, broker: Network, step: str
 ) -> None:

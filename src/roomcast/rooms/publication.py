@@ -13,7 +13,7 @@ class Position:
     Attributes:
         offset: how many publications the room has had so far; the first has offset 1.
         epoch: which life of the room's order the offset counts in. Where the epoch differs, the broker has lost
-            or dropped the room in between, and offsets cannot be compared.
+            or dropped something of the room in between.
     """
 
     offset: int
@@ -22,6 +22,14 @@ class Position:
     def __str__(self) -> str:
         """Write it as `OFFSET.EPOCH`, for a URL or a message."""
         return f"{self.offset}.{self.epoch}"
+
+    @property
+    def numbering(self) -> str:
+        """What the epochs have in common over which a room's offsets count on: what is before a "-" in them.
+
+        Offsets of one numbering can be compared: none comes twice, also where something between them was lost.
+        """
+        return self.epoch.partition("-")[0]
 
     @classmethod
     def parse(cls, text: str) -> Self:

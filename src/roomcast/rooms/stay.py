@@ -115,7 +115,7 @@ class Stay:
                     member.offer(message)
         await outlet.drained()
         for message, at in member.release():
-            if newest is None or at is None or at.epoch != newest.epoch or at.offset > newest.offset:
+            if newest is None or at is None or at.numbering != newest.numbering or at.offset > newest.offset:
                 member.deliver(message)
 
     async def leave(self) -> None:

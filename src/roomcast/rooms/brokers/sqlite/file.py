@@ -15,7 +15,7 @@ from roomcast.rooms.brokers.base import History
 from roomcast.rooms.brokers.sqlite.ownership import Ownership
 from roomcast.rooms.brokers.sqlite.requests import Locate, Publish, Read, Sweep
 from roomcast.rooms.brokers.sqlite.schema import BUSY_SECONDS, connect, explained
-from roomcast.rooms.brokers.sqlite.tables import Tables, renewed
+from roomcast.rooms.brokers.sqlite.tables import Tables
 from roomcast.rooms.publication import Position
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class RoomsFile:
     def _row(self, tables: Tables, room: str) -> Row:
         row = tables.row(room)
         if room in self._interrupted:
-            row.epoch = renewed(row.epoch, self._interrupted[room])
+            row.renew_epoch(self._interrupted[room])
         return row
 
     # In trouble

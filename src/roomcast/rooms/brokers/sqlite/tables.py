@@ -59,6 +59,10 @@ class Row:
         """The room's newest position."""
         return Position(self.offset, self.epoch)
 
+    def renew_epoch(self, distinction: str) -> None:
+        """Begin an epoch because something is missing; the offsets count on, so nobody gets anything twice."""
+        self.epoch = f"{self.position.numbering}-{distinction}"
+
 
 class Tables:
     """Reads and writes rooms through one connection.
@@ -173,7 +177,7 @@ class Tables:
         row = self.row(name)
         newest = row.position
         after = 0
-        if since is not None and numbering(since.epoch) == numbering(newest.epoch):
+        if since is not None and since.numbering == newest.numbering:
             after = min(since.offset, newest.offset)
         which = "FROM publications WHERE room = ? AND offset > ? AND time > ?"
         wanted = (row.id, after, self._clock() - row.retention.age)
@@ -316,20 +320,6 @@ class Tables:
 
     def _names(self, which: str, *values: object) -> list[str]:
         return [name for (name,) in self.connection.execute(f"SELECT name FROM rooms {which}", values)]  # noqa: S608
-
-
-def numbering(epoch: str) -> str:
-    """Give what the epochs of a room have in common over which its offsets count on.
-
-    An epoch that was renewed because something could not be kept counts on where the one before it was. What a
-    member knows by an older one is known still: it gets nothing twice, but is told that something may be missing.
-    """
-    return epoch.partition("-")[0]
-
-
-def renewed(epoch: str, distinction: str) -> str:
-    """Give the next epoch of a room, whose offsets count on."""
-    return f"{numbering(epoch)}-{distinction}"
 
 
 def _in_parts(rows: Sequence[T]) -> Iterator[Sequence[T]]:
