@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from roomcast.rooms.publication import Position
@@ -16,25 +15,11 @@ from roomcast.rooms.retention import BY_DEFAULT
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from roomcast.rooms.brokers.history import History
     from roomcast.rooms.retention import Retention, Retentions
 
 Deliver: TypeAlias = Callable[[str, Position | None, bytes], None]
 """Called with the room, the position (None for what is not kept) and the payload; returns without waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """A part of a room's history.
-
-    Attributes:
-        kept: positions and payloads, in order (or reversed, where that was asked for).
-        position: the room's newest position.
-        complete: whether nothing is missing between what was asked for and what is here.
-    """
-
-    kept: list[tuple[Position, bytes]]
-    position: Position
-    complete: bool
 
 
 class Broker(ABC):
@@ -48,7 +33,7 @@ class Broker(ABC):
     @classmethod
     @abstractmethod
     def from_url(cls, url: str) -> Self:
-        """Make the broker that a URL of its scheme names, without connecting. May raise ConfigurationError."""
+        """Make the broker that a URL of its scheme names, without connecting; may raise ConfigurationError."""
 
     @abstractmethod
     async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT) -> None:

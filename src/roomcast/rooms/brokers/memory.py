@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Self
 
 from roomcast.errors import UnknownBroker
-from roomcast.rooms.brokers.base import History
+from roomcast.rooms.brokers.history import History
 from roomcast.rooms.brokers.local import LocalBroker
 from roomcast.rooms.publication import Position
 from roomcast.rooms.retention import Retention

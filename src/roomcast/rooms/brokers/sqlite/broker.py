@@ -20,7 +20,8 @@ from roomcast.rooms.retention import BY_DEFAULT, Retention
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomcast.rooms.brokers.base import Deliver, History
+    from roomcast.rooms.brokers.base import Deliver
+    from roomcast.rooms.brokers.history import History
     from roomcast.rooms.publication import Position
     from roomcast.rooms.retention import Retentions
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from roomcast.errors import BrokerUnavailable, ConfigurationError, NotKept
-from roomcast.rooms.brokers.base import History
+from roomcast.rooms.brokers.history import History
 from roomcast.rooms.brokers.sqlite.ownership import Ownership
 from roomcast.rooms.brokers.sqlite.requests import Locate, Publish, Read, Sweep
 from roomcast.rooms.brokers.sqlite.schema import BUSY_SECONDS, connect, explained

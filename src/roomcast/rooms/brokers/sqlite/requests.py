@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     import asyncio
 
-    from roomcast.rooms.brokers.base import History
+    from roomcast.rooms.brokers.history import History
     from roomcast.rooms.publication import Position
 
 OVERHEAD = 512

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from roomcast.rooms.brokers.base import History
+from roomcast.rooms.brokers.history import History
 from roomcast.rooms.publication import Position
 
 if TYPE_CHECKING:
