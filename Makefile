@@ -10,7 +10,10 @@
 PYTHON ?= $(shell scripts/find-python)
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+pip-install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := $(call pip-install,$(VENV))
+# The first that installs dependency groups.
+PIP := 'pip>=25.1'
 
 INTERPRETED := .venvs/interpreted
 SECONDS ?= 180
@@ -70,18 +73,23 @@ $(VENV)/run.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomca
 $(INTERPRETED)/test.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomcast/*.py src/roomcast/*/*.py)
 	@test -n "$(PYTHON)"
 	$(PYTHON) -m venv $(INTERPRETED)
-	ROOMCAST_PURE=1 $(INTERPRETED)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt '.[test]'
+	$(call pip-install,$(INTERPRETED)) $(PIP)
+	ROOMCAST_PURE=1 $(call pip-install,$(INTERPRETED)) . --group test
 	@touch $@
 
-$(VENV)/test.stamp: $(VENV)/run.stamp
-	$(PIP_INSTALL) --editable '.[test]'
+# The groups come beside the package: to install it with them would compile it again.
+$(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/run.stamp $(VENV)/pip.stamp
+	$(PIP_INSTALL) --group test
 	@touch $@
 
-$(VENV)/fuzz.stamp: | $(BIN)/python
-	$(PIP_INSTALL) atheris
+$(VENV)/check.stamp: pyproject.toml constraints.txt | $(VENV)/test.stamp
+	$(PIP_INSTALL) --group check
 	@touch $@
 
-$(VENV)/check.stamp: $(VENV)/test.stamp
-	$(PIP_INSTALL) --editable '.[check,test]'
+$(VENV)/fuzz.stamp: pyproject.toml constraints.txt | $(VENV)/pip.stamp
+	$(PIP_INSTALL) --group fuzz
+	@touch $@
+
+$(VENV)/pip.stamp: constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) $(PIP)
 	@touch $@
