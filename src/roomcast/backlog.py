@@ -24,7 +24,7 @@ class SlowPolicy(StrEnum):
     DROP_NEWEST = "drop_newest"
     """The message itself is dropped."""
     LATEST = "latest"
-    """Only the newest message of the room waits, whatever the bound: for state that replaces itself."""
+    """Only the newest message of the room waits, and that whatever the bound: for state that replaces itself."""
 
 
 def policy_of(name: SlowPolicy | str) -> SlowPolicy:
@@ -71,7 +71,7 @@ class Backlog(Generic[T]):
         size: how many bytes wait.
     """
 
-    __slots__ = ("_dropped", "_latest", "_oldest", "_queue", "size")
+    __slots__ = ("_droppable", "_dropped", "_latest", "_oldest", "_queue", "size")
 
     def __init__(self) -> None:
         self.size = 0
@@ -80,6 +80,8 @@ class Backlog(Generic[T]):
         """How many shells the queue has."""
         self._oldest: deque[_Waiting[T]] = deque()
         """What may be dropped to make place, the oldest first."""
+        self._droppable = 0
+        """How many bytes that is."""
         self._latest: dict[int, _Waiting[T]] = {}
         """What waits for a recipient that wants the newest only, by the recipient's identity."""
 
@@ -94,7 +96,8 @@ class Backlog(Generic[T]):
     def offer(self, item: T, size: int, recipient: Recipient | None, bound: int, elsewhere: int = 0) -> bool:
         """Let an item wait if the bound, or the recipient's policy, allows it, and say whether it does.
 
-        One that comes while nothing waits always fits: what is bigger than the bound is no sign of a slow peer.
+        One that comes while nothing waits always fits: what is bigger than the bound is no sign of a slow peer. So
+        does the newest for who wants that only: else the state that it last saw would stay.
 
         Args:
             item: what is to wait.
@@ -109,17 +112,21 @@ class Backlog(Generic[T]):
             earlier = self._latest.get(id(recipient))
             if earlier is not None:
                 self._drop(earlier)
-        elif policy is SlowPolicy.DROP_OLDEST:
-            while self._oldest and self.size + size > room:
-                self._drop(self._oldest[0])
-        if self.size + size > room and self.size + elsewhere:
-            return False
+        elif self.size + size > room:
+            # Nothing is dropped for one that does not fit even so.
+            kept = self.size - (self._droppable if policy is SlowPolicy.DROP_OLDEST else 0)
+            if kept + size > room and kept + elsewhere:
+                return False
+            if policy is SlowPolicy.DROP_OLDEST:
+                while self._oldest and self.size + size > room:
+                    self._drop(self._oldest[0])
         waiting = _Waiting(item, size, recipient)
         self._append(waiting)
         if policy is SlowPolicy.LATEST:
             self._latest[id(recipient)] = waiting
         elif policy is SlowPolicy.DROP_OLDEST:
             self._oldest.append(waiting)
+            self._droppable += size
         return True
 
     def take(self) -> T:
@@ -148,7 +155,7 @@ class Backlog(Generic[T]):
 
     def clear(self) -> None:
         """Drop all that waits: nobody counts it."""
-        self.size = self._dropped = 0
+        self.size = self._dropped = self._droppable = 0
         self._queue.clear()
         self._oldest.clear()
         self._latest.clear()
@@ -171,5 +178,6 @@ class Backlog(Generic[T]):
     def _forget(self, waiting: _Waiting[T]) -> None:
         if self._oldest and self._oldest[0] is waiting:
             self._oldest.popleft()
+            self._droppable -= waiting.size
         elif self._latest.get(id(waiting.recipient)) is waiting:
             del self._latest[id(waiting.recipient)]
