@@ -50,6 +50,13 @@ def notice(why: str) -> None:
     print(f"Roomcast runs interpreted: {why}", file=sys.stderr)
 
 
+def remove_what_was_compiled_before() -> None:
+    """Remove from beside the sources what was compiled of a module that is compiled no more: it would hide it."""
+    for built in Path("src", "roomcast").rglob("*.so"):
+        if ".".join([*built.parent.parts[1:], built.name.partition(".")[0]]) not in HOT_PATH:
+            built.unlink()
+
+
 class BuildAllOrNone(build_ext):
     """Compiles every module of the hot path, or none: they call each other in C."""
 
@@ -61,6 +68,7 @@ class BuildAllOrNone(build_ext):
 
     def run(self) -> None:
         """Compile; where that fails, leave nothing of it."""
+        remove_what_was_compiled_before()
         try:
             super().run()
         except (BaseError, CCompilerError, OSError) as error:
