@@ -189,6 +189,13 @@ def test_further_headers_are_written() -> None:
 def test_the_handshakes_own_headers_are_not_the_callers(name: bytes) -> None:
     with pytest.raises(InvalidHeader, match="own to write"):
         accepted().response(headers=[(name, b"x")])
+    with pytest.raises(InvalidHeader, match="own to write"):
+        accepted().response(server_headers=[(name, b"x")])
+
+
+def test_the_servers_headers_stand_before_the_callers() -> None:
+    response = accepted().response(headers=[(b"x-a", b"1")], server_headers=[(b"server", b"s"), (b"x-a", b"0")])
+    assert response.endswith(b"\r\nserver: s\r\nx-a: 0\r\nx-a: 1\r\n\r\n")
 
 
 def test_headers_cannot_be_smuggled_in() -> None:

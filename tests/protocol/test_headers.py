@@ -1,7 +1,7 @@
 import pytest
 
 from roomcast.errors import InvalidHeader
-from roomcast.protocol.headers import elements, is_token, parse_extensions, write_headers
+from roomcast.protocol.headers import elements, is_token, parse_extensions, write_headers, write_server_headers
 
 
 def test_a_list_may_come_in_one_line_or_in_several() -> None:
@@ -49,3 +49,18 @@ def test_a_header_value_with_a_control_character_is_refused(value: bytes) -> Non
 def test_a_header_name_that_is_no_token_is_refused(name: bytes) -> None:
     with pytest.raises(InvalidHeader, match="not a token"):
         write_headers([(name, b"1")])
+
+
+def test_only_a_servers_own_headers_are_kept_as_they_were_written() -> None:
+    headers = ((b"set-cookie", b"a secret that is longer than one byte"),)
+    assert write_headers(headers) == write_server_headers(headers)
+    assert write_server_headers(headers) is write_server_headers(headers)
+    assert write_headers(headers) is not write_headers(headers)
+    for number in range(100):
+        write_server_headers(((b"date", b"%d" % number),))
+    assert write_server_headers.cache_info().currsize <= 16
+
+
+def test_a_servers_own_headers_are_checked_too() -> None:
+    with pytest.raises(InvalidHeader, match="control character"):
+        write_server_headers(((b"server", b"a\r\nb: c"),))

@@ -20,6 +20,7 @@ from roomcast.protocol.headers import (
     is_token,
     parse_extensions,
     write_headers,
+    write_server_headers,
 )
 from roomcast.protocol.negotiation import DeflateAgreement, DeflateOptions, accept_deflate
 
@@ -94,6 +95,7 @@ class ServerHandshake:
         subprotocol: str | None = None,
         deflate: DeflateAgreement | None = None,
         headers: Iterable[tuple[bytes, bytes]] = (),
+        server_headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> bytes:
         """Build the response that opens the WebSocket. Frames may follow it at once.
 
@@ -101,6 +103,7 @@ class ServerHandshake:
             subprotocol: one of `subprotocols`, None for none.
             deflate: what `accept_deflate` returned.
             headers: further headers.
+            server_headers: headers that every response of the server has, before those.
 
         Raises:
             InvalidSubprotocol: the client did not offer it.
@@ -117,12 +120,12 @@ class ServerHandshake:
             written.append(b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode())
         if deflate is not None:
             written.append(b"Sec-WebSocket-Extensions: %b\r\n" % deflate.response.encode())
-        further = list(headers)
-        for name, _ in further:
+        further, everywhere = list(headers), tuple(server_headers)
+        for name, _ in (*everywhere, *further):
             lowered = name.lower()
             if lowered in _RESERVED or lowered.startswith(_RESERVED_PREFIX):
                 raise InvalidHeader(f"the header {name.decode('latin-1')} is the handshake's own to write")
-        written += (write_headers(further), b"\r\n")
+        written += (write_server_headers(everywhere), write_headers(further), b"\r\n")
         return b"".join(written)
 
 

@@ -109,12 +109,6 @@ def write_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         InvalidHeader: a name is not a token, or a value has CR, LF, NUL or another control character, which
             could begin a header or a response of its own.
     """
-    return _written(tuple(headers))
-
-
-@lru_cache(maxsize=64)
-def _written(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Write headers, or give what was written before: a server adds the same to every response of a second."""
     lines = []
     for name, value in headers:
         if _FIELD_NAME.fullmatch(name) is None:
@@ -123,3 +117,13 @@ def _written(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
             raise InvalidHeader(f"the value of header {name!r} has a control character")
         lines.append(b"%b: %b\r\n" % (name, value))
     return b"".join(lines)
+
+
+@lru_cache(maxsize=16)
+def write_server_headers(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Write header lines as `write_headers` does, or give what was written before.
+
+    For what a server adds to every response of a second alike. An app's headers may hold secrets, which are not to
+    be kept.
+    """
+    return write_headers(headers)

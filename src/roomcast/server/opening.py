@@ -82,7 +82,8 @@ class Opening:
         response = self._handshake.response(
             subprotocol=subprotocol_of(event),
             deflate=agreement,
-            headers=session.response_headers() + headers_of(event),
+            headers=headers_of(event),
+            server_headers=session.response_headers(),
         )
         connection = Connection(
             Role.SERVER,
