@@ -30,9 +30,9 @@ def pytest_asyncio_loop_factories(
     return LOOPS
 
 
-@pytest.fixture(params=["httptools", "h11"])
+@pytest.fixture(params=["httptools", "h11", "roomcast.server.http:HTTPProtocol"], ids=["httptools", "h11", "ours"])
 def http(request: pytest.FixtureRequest) -> str:
-    """uvicorn's HTTP classes."""
+    """uvicorn's HTTP classes, and ours."""
     implementation: str = request.param
     return implementation
 

@@ -163,6 +163,13 @@ class Peer:
         found, self._read = self._read, b""
         return found
 
+    async def exactly(self, size: int) -> bytes:
+        """Read so many bytes, and leave what comes behind them."""
+        while len(self._read) < size:
+            assert await self._more()
+        found, self._read = self._read[:size], self._read[size:]
+        return found
+
     def shut(self) -> None:
         """Say that nothing more comes from this side."""
         self.socket.shutdown(socket.SHUT_WR)

@@ -134,6 +134,16 @@ async def test_a_bad_handshake_is_refused_in_short_words_and_no_app_is_asked(
             assert response["Allow"] == "GET"
 
 
+async def test_a_request_that_is_no_http_is_refused_and_logged(serve: Serve, http: str, log: Log) -> None:
+    async with (
+        serve(Calls(), http=http) as server,
+        await Peer.ask(server.address, "/", [("X-A", "a\x7f")]) as peer,
+    ):
+        assert (await peer.response()).status == 400
+        await peer.rest()
+    assert log.complaints() == ["Invalid HTTP request received."]
+
+
 async def test_a_denial_without_a_body_when_the_app_raises_is_a_500(serve: Serve, log: Log) -> None:
     async with serve(Calls()) as server:
         peer, call = await asked(server)

@@ -129,9 +129,9 @@ async def test_each_connection_gets_a_shallow_copy_of_the_lifespans_state(serve:
             assert first.scope["state"]["shared"] is second.scope["state"]["shared"]
 
 
-async def test_behind_a_unix_socket_there_is_no_client(serve: Serve, tmp_path: Path, log: Log) -> None:
+async def test_behind_a_unix_socket_there_is_no_client(serve: Serve, http: str, tmp_path: Path, log: Log) -> None:
     path = str(tmp_path / "socket")
-    async with serve(Calls(), uds=path) as server:
+    async with serve(Calls(), http=http, uds=path) as server:
         peer, call = await opened(server)
         async with peer:
             assert call.scope["client"] is None
@@ -141,9 +141,9 @@ async def test_behind_a_unix_socket_there_is_no_client(serve: Serve, tmp_path: P
             assert any('"WebSocket /" [accepted]' in line for line in log.infos())
 
 
-async def test_a_trusted_proxy_says_who_the_client_is_and_how_it_came(serve: Serve, log: Log) -> None:
+async def test_a_trusted_proxy_says_who_the_client_is_and_how_it_came(serve: Serve, http: str, log: Log) -> None:
     headers = [("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-Proto", "https")]
-    async with serve(Calls(), forwarded_allow_ips="127.0.0.1") as server:
+    async with serve(Calls(), http=http, forwarded_allow_ips="127.0.0.1") as server:
         peer, call = await opened(server, "/", headers)
         async with peer:
             assert call.scope["client"][0] == "192.0.2.7"
@@ -158,7 +158,7 @@ async def test_a_proxy_that_is_not_trusted_is_the_client_itself(serve: Serve) ->
             assert call.scope["client"] == peer.socket.getsockname()
 
 
-async def test_tls_is_wss(serve: Serve, tmp_path: Path) -> None:
+async def test_tls_is_wss(serve: Serve, http: str, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
@@ -166,7 +166,7 @@ async def test_tls_is_wss(serve: Serve, tmp_path: Path) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     files = {"ssl_certfile": str(tmp_path / "cert.pem"), "ssl_keyfile": str(tmp_path / "key.pem")}
-    async with serve(Calls(), **files) as server:
+    async with serve(Calls(), http=http, **files) as server:
         opening = connect(f"wss://localhost:{server.address[1]}/", ssl=trusting, host="127.0.0.1", max_size=None)
         async with _answered(server, opening) as (client, call):
             assert call.scope["scheme"] == "wss"

@@ -131,7 +131,7 @@ class Outbox:
 
     def is_full(self) -> bool:
         """Whether one who can wait should: so much came in this tick that it is better written now."""
-        return self._bytes >= FLUSH_AT or self.paused
+        return self._bytes >= FLUSH_AT or self._backlog is not None or self.paused
 
     def pause(self) -> None:
         """Keep what comes from now on here, where it can be dropped: the peer does not keep up."""

@@ -73,6 +73,10 @@ class WebSocketProtocol(Session):
             http.parser = None
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         super().connection_made(transport)
+        flow = getattr(http, "flow", None)
+        if flow is not None and flow.write_paused:
+            # The peer has not read the responses before: the transport has said so already, and does so only once.
+            self.pause_writing()
 
     def gone(self) -> None:
         """Be no connection of uvicorn's any more."""
@@ -82,6 +86,7 @@ class WebSocketProtocol(Session):
         """Take the request from uvicorn's HTTP class, which has parsed it and written it again."""
         read = read_head(data)
         if read is None:
+            logger.warning("Invalid HTTP request received.")  # as uvicorn's classes do, which let more pass
             self.refuse(Refusal(400, "The request is not as RFC 9112 wants it."))
         else:
             self.asked(*read)

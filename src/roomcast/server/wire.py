@@ -146,8 +146,12 @@ class Wire:
             self._senders.wake()
 
     def write(self, data: bytes) -> None:
-        """Write what is not a message."""
+        """Write what is not a message, and is never dropped: a response, or a part of one."""
+        was_paused = self._outbox.paused
         self._outbox.put(data)
+        if was_paused:
+            self._outbox.flush_all()
+            self._outbox.pause()
 
     async def drained(self) -> bool:
         """Wait until the peer keeps up, or the connection is over: False where neither came in time."""
