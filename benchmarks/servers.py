@@ -76,10 +76,10 @@ def _asgi(start: Callable[[str], tuple[str, ...]]) -> dict[App, tuple[str, ...]]
     return {App.ECHO: start("echo"), App.ROOMS: start("room"), App.CROWD: start("room")}
 
 
-def _uvicorn(websockets: str, app: str, *more: str) -> tuple[str, ...]:
+def _uvicorn(websockets: str, app: str, *more: str, http: str = "httptools") -> tuple[str, ...]:
     return (
         *("{python}", "-m", "uvicorn", app, "--app-dir", "{apps}", "--port", "{port}"),
-        *("--ws", websockets, "--loop", "uvloop", "--http", "httptools"),
+        *("--ws", websockets, "--loop", "uvloop", "--http", http),
         *("--no-access-log", "--log-level", "warning", *more),
     )
 
@@ -121,10 +121,11 @@ def _chat(broker: str) -> tuple[str, ...]:
 
 _UVICORN = ("uvicorn", "uvloop", "httptools")
 _PROTOCOL = "roomcast.server.uvicorn:WebSocketProtocol"
+_HTTP = "roomcast.server.http:HTTPProtocol"
 _OURS = {
-    App.ECHO: _uvicorn(_PROTOCOL, "echo:application", "--lifespan", "off"),
+    App.ECHO: _uvicorn(_PROTOCOL, "echo:application", "--lifespan", "off", http=_HTTP),
     App.ROOMS: _chat("memory://"),
-    App.CROWD: _uvicorn(_PROTOCOL, "quiet:application"),
+    App.CROWD: _uvicorn(_PROTOCOL, "quiet:application", http=_HTTP),
 }
 
 SERVERS = (

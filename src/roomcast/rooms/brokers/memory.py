@@ -70,7 +70,7 @@ class MemoryBroker(LocalBroker):
             state.remember(key)
         if room in self._subscribed:
             self._deliver(room, position, payload)
-        return state.position
+        return position or state.position
 
     async def history(
         self, room: str, *, since: Position | None = None, limit: int | None = None, reverse: bool = False
