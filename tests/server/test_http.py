@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import signal
 import ssl
+import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +20,12 @@ from websockets.asyncio.client import connect
 from roomcast.errors import Disconnected
 from roomcast.server import http as http_module
 from roomcast.server.uvicorn import WebSocketProtocol
+from tests.programs import Program
 from tests.server.peer import Peer, close_frame, message_frame, request, text_frame, turn
 from tests.server.serving import ACCEPT, Calls, echo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from tests.server.serving import Call, Log, Serve
 
@@ -61,6 +65,24 @@ async def body_of(peer: Peer) -> bytes:
     response = await peer.response()
     assert response.status == 200
     return await peer.exactly(int(response["content-length"]))
+
+
+async def test_uvicorn_loads_both_classes_by_the_names_that_the_readme_has(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^uvicorn app:app (.*)$", readme, re.MULTILINE)
+    source = "from tests.server.test_http import repeat as app\n"
+    (tmp_path / "app.py").write_text(source, encoding="utf-8")
+    command = [sys.executable, "-m", "uvicorn", "app:app", *line.split(), "--port", "0", "--lifespan", "off"]
+    with Program(*command, cwd=tmp_path, env={"PYTHONPATH": str(Path(__file__).parents[2])}) as program:
+        port = (await asyncio.to_thread(program.wait_for_line, r"running on http://127.0.0.1:(\d+)"))[1]
+        async with await Peer.connect(("127.0.0.1", int(port))) as peer:
+            await peer.write(request() + message_frame("x"))
+            await peer.opened()
+            assert await peer.frame() == text_frame("x")
+        async with await Peer.connect(("127.0.0.1", int(port))) as peer:
+            await peer.write(b"GET /a HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert await body_of(peer) == b"/a "
+        assert await asyncio.to_thread(program.terminate) in (0, -signal.SIGTERM)
 
 
 @pytest.mark.usefixtures("uvicorns")
