@@ -70,7 +70,7 @@ $(VENV)/run.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomca
 	@touch $@
 
 # Installed, not editable: beside the sources may lie what was compiled of them for the other environment.
-$(INTERPRETED)/test.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomcast/*.py src/roomcast/*/*.py)
+$(INTERPRETED)/test.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomcast/*.py src/roomcast/*/*.py src/roomcast/*/*/*.py src/roomcast/*/*/*/*.py)
 	@test -n "$(PYTHON)"
 	$(PYTHON) -m venv $(INTERPRETED)
 	$(call pip-install,$(INTERPRETED)) $(PIP)

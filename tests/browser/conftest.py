@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    WebSocketRoute,
+    expect,
+    sync_playwright,
+)
+from websockets.sync.client import connect
 
 from tests.programs import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -46,12 +56,20 @@ class Chat:
         self.url = f"http://127.0.0.1:{self.port}"
         self._program: Program | None = None
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         self._program = Program.roomcast(
-            "serve", "--port", str(self.port), env={"XDG_STATE_HOME": str(self.state)}
+            "serve", "--port", str(self.port), *options, env={"XDG_STATE_HOME": str(self.state)}
         )
         self._program.__enter__()
         self._program.wait_for_line(f":{self.port}")
+
+    def write(self, texts: Iterable[str], room: str = "general") -> None:
+        """Say something in a room, as a plain client that nobody's page shows the writing of."""
+        with connect(f"ws://127.0.0.1:{self.port}/ws/chat?room={room}&name=Script") as client:
+            for text in texts:
+                client.send(text)
+                while json.loads(client.recv(timeout=10)).get("text") != text:
+                    pass
 
     def kill(self) -> None:
         """End it as `kill -9` does: it says goodbye to nobody."""
@@ -82,6 +100,44 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+class Line:
+    """The way between a page and the chat, which can be cut: after a frame that names `cut_after`, or at once."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self.cut_after: str | None = None
+        self._open: list[WebSocketRoute] = []
+
+    def lead(self, page: WebSocketRoute) -> None:
+        """Lead a WebSocket of the page's to the server."""
+        if self.is_cut:
+            page.close(code=4020, reason="cut")
+            return
+        server = page.connect_to_server()
+        self._open.append(page)
+
+        def pass_on(frame: str | bytes) -> None:
+            if self.is_cut:
+                return
+            page.send(frame)
+            if self.cut_after is not None and self.cut_after in str(frame):
+                self.cut()
+
+        server.on_message(pass_on)
+
+    def cut(self) -> None:
+        """Lose every connection, and let none come up until it is mended."""
+        self.is_cut = True
+        for page in self._open:
+            page.close(code=4020, reason="cut")
+        self._open.clear()
+
+    def mend(self) -> None:
+        """Let connections come up again."""
+        self.is_cut = False
+        self.cut_after = None
+
+
 class Tabs:
     """Opens pages, and notes what goes wrong in them."""
 
@@ -90,11 +146,15 @@ class Tabs:
         self._url = url
         self.errors: list[str] = []
 
-    def open(self, room: str = "general", name: str = "") -> Page:
+    def open(self, room: str = "general", name: str = "", *, line: Line | None = None, is_up: bool = True) -> Page:
         page = self._context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._note)
+        if line is not None:
+            page.route_web_socket("**/ws/chat?*", line.lead)
         page.goto(f"{self._url}/?room={room}")
+        if not is_up:
+            return page
         expect(page.get_by_test_id("status")).to_have_attribute("data-state", "connected")
         if name:
             take_name(page, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Chat, Tabs, say, take_name
+from tests.browser.conftest import Chat, Line, Tabs, say, take_name
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
@@ -102,6 +103,58 @@ def test_the_history_outlives_the_server_also_for_who_comes_later(chat: Chat, ta
     for page in (ada, bob):
         expect(messages(page)).to_have_text(["one", "two", "three"])
         expect(page.get_by_test_id("notice").filter(has_text="missing")).to_have_count(0)
+
+
+def test_who_was_offline_is_shown_what_it_missed_once_and_in_order(chat: Chat, tabs: Tabs) -> None:
+    line = Line()
+    ada = tabs.open(name="Ada", line=line)
+    say(ada, "before")
+    expect(messages(ada)).to_have_text(["before"])
+    line.cut()
+    expect(ada.get_by_test_id("status")).not_to_have_attribute("data-state", "connected")
+    missed = [f"missed {number}" for number in range(20)]
+    chat.write(missed)
+    line.mend()
+    expect(ada.get_by_test_id("status")).to_have_attribute("data-state", "connected", timeout=30_000)
+    expect(messages(ada)).to_have_text(["before", *missed])
+    chat.write(["after"])
+    expect(messages(ada)).to_have_text(["before", *missed, "after"])
+    expect(ada.get_by_test_id("notice").filter(has_text="missing")).to_have_count(0)
+
+
+def test_who_missed_more_than_is_kept_is_told_so_where_it_is_missing(chat: Chat, tabs: Tabs) -> None:
+    chat.kill()
+    chat.start("--broker", "memory://")  # which keeps the newest 256 of a room
+    line = Line()
+    ada = tabs.open(name="Ada", line=line)
+    say(ada, "before")
+    expect(messages(ada)).to_have_text(["before"])
+    line.cut()
+    expect(ada.get_by_test_id("status")).not_to_have_attribute("data-state", "connected")
+    missed = [f"missed {number}" for number in range(300)]
+    chat.write(missed)
+    line.mend()
+    expect(ada.get_by_test_id("status")).to_have_attribute("data-state", "connected", timeout=30_000)
+    expect(messages(ada)).to_have_count(257)
+    assert texts(ada) == ["before", *missed[-256:]]
+    notice = ada.get_by_test_id("notice").filter(has_text="Some messages may be missing here")
+    expect(notice).to_have_count(1)
+    order = ada.locator('[data-testid="message"], [data-testid="notice"]').filter(
+        has_text=re.compile(r"before|may be missing|missed 44\b")
+    )
+    expect(order).to_contain_text(["before", "may be missing", "missed 44"])
+
+
+def test_a_connection_that_is_lost_before_the_history_has_come_loses_nothing_of_it(chat: Chat, tabs: Tabs) -> None:
+    chat.write(["one", "two"])
+    line = Line()
+    line.cut_after = '"welcome"'
+    ada = tabs.open(line=line, is_up=False)
+    expect(ada.get_by_test_id("status")).to_have_attribute("data-state", "reconnecting")
+    expect(messages(ada)).to_have_count(0)
+    line.mend()
+    expect(messages(ada)).to_have_text(["one", "two"], timeout=30_000)
+    expect(ada.get_by_test_id("notice").filter(has_text="missing")).to_have_count(0)
 
 
 def test_what_cannot_be_kept_is_shown_to_all_and_its_author_is_told(chat: Chat, tabs: Tabs) -> None:

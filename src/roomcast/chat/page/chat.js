@@ -289,12 +289,12 @@ class Chat {
 
   /**
    * Send again what has no echo. What had arrived before is not echoed again, but the server answers in order: once
-   * it has told the rooms, it has taken all that was sent before.
+   * it has told the rooms, it has sent what was missed, and has taken all that was sent before.
    */
   #sendPending() {
     this.#resent = this.#outbox.in(this.#room);
     for (const { key, text } of this.#resent) this.#connection.send({ text, key });
-    if (this.#resent.length > 0) this.#askForRooms();
+    this.#askForRooms();
   }
 
   #deliverElsewhere(room) {
@@ -321,6 +321,7 @@ class Chat {
   }
 
   #counted(rooms) {
+    this.#received.caughtUp();
     for (const message of this.#resent.splice(0)) this.#heard(message);
     this.#activeRooms = rooms;
     this.#showRooms();

@@ -302,12 +302,13 @@ export class Outbox {
 export class Received {
   #keys = new Set();
   #epoch = NO_EPOCH;
-  #entered = 0;
   #newest = 0;
+  /** Where the room was when the connection began: all before it is here only once the server has sent it. */
+  #begun = { offset: 0, epoch: NO_EPOCH };
 
   /** Where to go on from. Of a room that is new here, the server gives all that it keeps. */
   get position() {
-    return `${this.#newest || this.#entered}.${this.#epoch}`;
+    return `${this.#newest}.${this.#epoch}`;
   }
 
   get hasBegun() {
@@ -315,19 +316,31 @@ export class Received {
   }
 
   /** A connection begins, with the room at this position. Under another epoch, the offsets count anew. */
-  resume({ offset, epoch }) {
-    if (epoch !== this.#epoch) this.#newest = 0;
-    if (this.#newest === 0) this.#entered = offset;
-    this.#epoch = epoch;
+  resume(position) {
+    if (position.epoch !== this.#epoch) {
+      this.#epoch = NO_EPOCH;
+      this.#newest = 0;
+    }
+    this.#begun = position;
+  }
+
+  /** All that the server keeps of what was missed has come. */
+  caughtUp() {
+    this.#reach(this.#begun.offset);
   }
 
   /** Whether this message had not come before; from now on, it has. */
   isNew({ key, offset }) {
     // What the server could not keep has no offset, and comes only once.
     const isNew = key ? !this.#keys.has(key) : offset === undefined || offset > this.#newest;
-    this.#newest = Math.max(this.#newest, offset ?? 0);
+    if (offset !== undefined) this.#reach(offset);
     if (key) this.#remember(key);
     return isNew;
+  }
+
+  #reach(offset) {
+    this.#newest = Math.max(this.#newest, offset);
+    this.#epoch = this.#begun.epoch;
   }
 
   #remember(key) {
