@@ -246,7 +246,6 @@ def test_what_is_published_is_in_the_history_and_its_position_is_printed(tmp_pat
 
 
 def test_without_a_broker_it_publishes_in_the_chat(tmp_path: Path) -> None:
-    (tmp_path / "roomcast").mkdir()
     assert published("general", "hi", XDG_STATE_HOME=str(tmp_path)).startswith("1.")
     assert history(tmp_path / "roomcast" / "chat.db", "general") == ["hi"]
 

@@ -27,7 +27,7 @@ from roomcast.rooms import Rooms
 from roomcast.rooms.brokers import SCHEMES, check_broker_url, serves_many_processes
 from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
-from roomcast.serving.brokers import chat_broker, chat_url, history_note, try_broker
+from roomcast.serving.brokers import chat_broker, chat_url, history_note, make_chat_folder, try_broker
 from roomcast.serving.running import run
 from roomcast.serving.settings import Commands, Number, Switch, complain, gives_way, origin, setting, warn
 from roomcast.serving.tcp import listening_on_port
@@ -195,6 +195,8 @@ Examples:
 def publish(ctx: click.Context, *, room: str, text: str, broker: str | None, key: str | None, binary: bool) -> int:
     """Publish once, and return the exit code."""
     url = chat_url() if broker is None else _checked(ctx, broker)
+    if broker is None:
+        make_chat_folder()
     if url.startswith("memory:"):
         raise ConfigurationError(
             f"{origin(ctx, 'broker')}: memory:// is the memory of one process, which no other one reaches: name a "

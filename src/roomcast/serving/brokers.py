@@ -29,6 +29,19 @@ def chat_url() -> str:
     return Location(user_state_path("roomcast", appauthor=False) / "chat.db").url
 
 
+def make_chat_folder() -> None:
+    """Make the folder of the chat's own broker, for this user alone, unless it is there.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    folder = Location.parse(chat_url()).path.parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the folder {folder} cannot be made: {error.strerror}") from None
+
+
 def chat_broker() -> ChatBroker:
     """Give the chat's own broker, or one in memory where another chat has that, or its folder cannot be made.
 
@@ -36,11 +49,10 @@ def chat_broker() -> ChatBroker:
         ConfigurationError: the file is damaged, or cannot be used for another reason.
     """
     url = chat_url()
-    folder = Location.parse(url).path.parent
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        return ChatBroker(DEFAULT_URL, f"the folder {folder} cannot be made: {error.strerror}")
+        make_chat_folder()
+    except ConfigurationError as error:
+        return ChatBroker(DEFAULT_URL, str(error))
     try:
         try_broker(url)
     except BrokerInUse as error:

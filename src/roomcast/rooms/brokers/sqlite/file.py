@@ -281,7 +281,10 @@ class RoomsFile:
         if self._trouble:
             self._trouble = ""
             tables.connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-            logger.warning("%s is written again; %d publications in all were not kept", self._path, self.not_kept)
+            if self._next_warning:  # something was said of it
+                logger.warning(
+                    "%s is written again; %d publications in all were not kept", self._path, self.not_kept
+                )
             self._untold, self._next_warning = 0, 0.0
 
     def _count(self) -> None:
