@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from roomcast.backlog import SlowPolicy
 from roomcast.protocol.prepared import PreparedMessage
-from roomcast.server.outbox import FLUSH_AT, SLICE, Flusher, Outbox, flusher_of
+from roomcast.server.outbox import Flusher, Outbox, flusher_of
 from tests.server.peer import opened, text_frame, turn
 from tests.server.serving import Calls
 from tests.test_backlog import Counting
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.server.serving import Call, Serve, Serving
 
 HIGH, LOW = 100, 25
+# The module's own, which are no names of Python's where it is compiled.
+FLUSH_AT, SLICE = 64 * 1024, 512
 
 
 class Transport:
