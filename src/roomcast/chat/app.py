@@ -14,9 +14,11 @@ from roomcast.chat import sockets
 from roomcast.rooms import Rooms
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
-    from roomcast.rooms import Broker
+    from roomcast.rooms import Broker, Retention
     from roomcast.websocket import WebSocket
 
 MEDIA_TYPES = {
@@ -36,13 +38,16 @@ PAGE_HEADERS = {
 }
 
 
-def create_app(broker: str | Broker | None = None) -> Starlette:
+def create_app(
+    broker: str | Broker | None = None, *, retention: Retention | Mapping[str, Retention] | None = None
+) -> Starlette:
     """Make the chat.
 
     Args:
         broker: a broker, or its URL. Without one, `ROOMCAST_BROKER` of the environment, or else `memory://`.
+        retention: what a room keeps, as in `Rooms`; what the broker keeps by itself, unless given.
     """
-    rooms = Rooms(broker)
+    rooms = Rooms(broker, retention=retention)
 
     async def chat(ws: WebSocket) -> None:
         await sockets.chat(ws, rooms)

@@ -67,9 +67,9 @@ async def _say(said: wire.Said, member: Member, rooms: Rooms) -> None:
     try:
         await rooms.publish(member.room, wire.message(said, member), key=said.key)
     except NotKept:
-        member.send(wire.error(NOT_KEPT))
+        member.send(wire.error(NOT_KEPT, said.key))
     except BrokerUnavailable:
-        member.send(wire.error(NOT_SENT))
+        member.send(wire.error(NOT_SENT, said.key))
 
 
 async def echo(ws: WebSocket) -> None:

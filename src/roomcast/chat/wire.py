@@ -7,7 +7,8 @@ A plain client needs nothing but a WebSocket, and gets two kinds of text frames:
 
 A client that asks for the subprotocol `roomcast.chat.v1`, as the page does, first gets a welcome with who is here;
 its notices also say who came or went, and it may ask for the rooms. It may name its messages with a `key`, a long
-random one, by which a message that is sent again after a lost connection counts once.
+random one, by which a message that is sent again after a lost connection counts once. An error about a message names
+its key.
 """
 
 from __future__ import annotations
@@ -89,9 +90,10 @@ def message(said: Said, author: Member) -> str:
     return jsontext.dumps(fields)
 
 
-def error(text: str) -> str:
-    """Write an error for one client."""
-    return jsontext.dumps({"type": "error", "message": text})
+def error(text: str, key: str | None = None) -> str:
+    """Write an error for one client, with the key of the message that it is about, if that has one."""
+    fields = {"type": "error", "message": text}
+    return jsontext.dumps(fields if key is None else {**fields, "key": key})
 
 
 def welcome(member: Member, here: list[Presence], rooms: dict[str, int], position: Position) -> str:

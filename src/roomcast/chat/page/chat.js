@@ -1,99 +1,17 @@
 /** The chat: one room at a time, under one name. */
 
+import { Composer } from "/composer.js";
 import { Connection, deliverTo, Identity, inWords, Kept, Outbox, Received, socketAddress, STATE_NAMES } from "/connection.js";
-import { addressOf, byId, drawAvatar, Log, Members, RoomList, roomOfAddress, tint } from "/view.js";
+import { Members, RoomList } from "/lists.js";
+import { addressOf, byId, Log, roomOfAddress, tint } from "/view.js";
 
 const FIRST_ROOM = "general";
 const MOST_ROOMS = 50;
-const MOST_CHARACTERS = 4000;
-const COUNTED_FROM = 3800;
 const ROOMS_EVERY = 15_000;
 const OFFLINE_ANSWER_WITHIN = 2_000;
-const PAST_ARRIVES_WITHIN = 500;
 const ERROR_STAYS = 8_000;
+const UNSENT = "The server could not send your message. It waits here, and is tried again.";
 const MISSING = "Some messages may be missing here: the server no longer has them.";
-
-/** The field to write in, the name beside it, and the button. */
-class Composer {
-  #form = byId("composer-form");
-  #field = byId("composer");
-  #name = byId("name-input");
-  #handlers;
-  #isOpen = true;
-
-  /** @param handlers {onSay(text), onDraft(text), onName(name)}. */
-  constructor(handlers) {
-    this.#handlers = handlers;
-    this.#form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#say();
-    });
-    this.#field.addEventListener("input", () => {
-      this.#fit();
-      this.#handlers.onDraft(this.#field.value);
-    });
-    this.#field.addEventListener("keydown", (event) => {
-      // An Enter that ends the composition of a word (IME) sends nothing; Safari tells it only by keyCode.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-      event.preventDefault();
-      this.#say();
-    });
-    this.#name.addEventListener("input", () => drawAvatar(byId("own-avatar"), this.#name.value.trim()));
-    this.#name.addEventListener("change", () => {
-      this.name = this.#name.value.trim();
-      this.#handlers.onName(this.#name.value);
-    });
-    this.#name.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing) return;
-      event.preventDefault();
-      this.#field.focus();
-    });
-  }
-
-  set text(text) {
-    this.#field.value = text;
-    this.#fit();
-  }
-
-  set name(name) {
-    this.#name.value = name;
-    drawAvatar(byId("own-avatar"), name);
-  }
-
-  /** Closed, it still takes a draft, but sends nothing. */
-  set isOpen(isOpen) {
-    this.#isOpen = isOpen;
-    this.#fit();
-  }
-
-  focus() {
-    this.#field.focus();
-  }
-
-  focusName() {
-    this.#name.focus();
-    this.#name.select();
-  }
-
-  #say() {
-    const text = this.#field.value.trimEnd();
-    if (!text || byId("send").disabled || !this.#handlers.onSay(text)) return;
-    this.text = "";
-    this.#handlers.onDraft("");
-  }
-
-  #fit() {
-    this.#field.style.height = "auto";
-    this.#field.style.height = `${this.#field.scrollHeight}px`;
-    // As the server counts: characters, not UTF-16 units.
-    const count = [...this.#field.value.trimEnd()].length;
-    const counter = byId("counter");
-    counter.hidden = count < COUNTED_FROM;
-    counter.textContent = `${count.toLocaleString()} of ${MOST_CHARACTERS.toLocaleString()}`;
-    counter.classList.toggle("over", count > MOST_CHARACTERS);
-    byId("send").disabled = !this.#isOpen || count > MOST_CHARACTERS;
-  }
-}
 
 /** How the connection stands: a line that counts down, and a banner once it has ended for good. */
 class Status {
@@ -186,6 +104,7 @@ class Chat {
   #selfId;
   #activeRooms = [];
   #resent = [];
+  #hasUnsent = false;
   #unread = 0;
   #errorFades;
 
@@ -195,7 +114,7 @@ class Chat {
     this.#listen();
     this.#enter(roomOfAddress());
     history.replaceState(null, "", addressOf(this.#room));
-    setInterval(() => document.hidden || this.#askForRooms(), ROOMS_EVERY);
+    setInterval(() => this.#refresh(), ROOMS_EVERY);
   }
 
   #listen() {
@@ -220,6 +139,11 @@ class Chat {
     });
   }
 
+  #refresh() {
+    if (this.#hasUnsent && this.#connection.isConnected) this.#sendPending();
+    else if (!document.hidden) this.#askForRooms();
+  }
+
   /** Somebody looks at the page again. */
   #look() {
     this.#showUnread(0);
@@ -239,7 +163,6 @@ class Chat {
   #enter(room) {
     this.#room = room;
     this.#received = new Received();
-    this.#visited.value = [room, ...this.#visited.value.filter((other) => other !== room)].slice(0, MOST_ROOMS);
     this.#composer.text = new Map(this.#drafts.value).get(room) ?? "";
     this.#showUnread(0);
     this.#log.clear();
@@ -267,24 +190,20 @@ class Chat {
       case "message": return this.#heard(frame);
       case "system": return this.#noticed(frame);
       case "rooms": return this.#counted(frame.rooms);
-      case "error":
-        // It may be a message sent again that was refused: then none of them counts as taken.
-        this.#resent = [];
-        return this.#warn(frame.message);
+      case "error": return this.#failed(frame);
     }
   }
 
   #welcomed({ id, members, count, rooms, position, recovered }) {
     this.#selfId = id;
-    if (recovered === false && this.#received.hasBegun) this.#log.addNotice(MISSING);
-    this.#received.resume(position);
+    this.#remember(this.#room);
+    if (this.#received.resume(position, recovered)) this.#log.addGap(MISSING);
     // The server names only some of a crowd.
     this.#members.reset([{ id, name: this.#identity.name || null }, ...members], count, id);
     this.#activeRooms = rooms;
     this.#showRooms();
     this.#sendPending();
     for (const other of this.#outbox.rooms) if (other !== this.#room) this.#deliverElsewhere(other);
-    setTimeout(() => this.#log.settled(), PAST_ARRIVES_WITHIN);
   }
 
   /**
@@ -292,8 +211,12 @@ class Chat {
    * it has told the rooms, it has sent what was missed, and has taken all that was sent before.
    */
   #sendPending() {
+    this.#hasUnsent = false;
     this.#resent = this.#outbox.in(this.#room);
-    for (const { key, text } of this.#resent) this.#connection.send({ text, key });
+    for (const { key, text } of this.#resent) {
+      this.#log.markUnsent(key, false);
+      this.#connection.send({ text, key });
+    }
     this.#askForRooms();
   }
 
@@ -322,9 +245,19 @@ class Chat {
 
   #counted(rooms) {
     this.#received.caughtUp();
+    this.#log.settled();
     for (const message of this.#resent.splice(0)) this.#heard(message);
     this.#activeRooms = rooms;
     this.#showRooms();
+  }
+
+  /** Something was not taken. A message that could not be sent waits on, and is tried again. */
+  #failed({ message, key }) {
+    this.#resent = this.#resent.filter((other) => other.key !== key);
+    const waits = this.#outbox.in(this.#room).some((other) => other.key === key);
+    this.#hasUnsent ||= waits;
+    this.#log.markUnsent(key, true);
+    this.#warn(waits ? UNSENT : message);
   }
 
   #warn(message) {
@@ -367,6 +300,10 @@ class Chat {
     this.#connect();
   }
 
+  #remember(room) {
+    this.#visited.value = [room, ...this.#visited.value.filter((other) => other !== room)].slice(0, MOST_ROOMS);
+  }
+
   #forget(room) {
     this.#visited.value = this.#visited.value.filter((other) => other !== room);
     this.#showRooms();
@@ -385,7 +322,9 @@ class Chat {
   }
 
   #showRooms() {
-    const rooms = new Map(this.#visited.value.map((name) => [name, { name, isRemembered: true }]));
+    // A room that was not entered yet may be refused: it is remembered once it is.
+    const known = new Set([this.#room, ...this.#visited.value]);
+    const rooms = new Map([...known].map((name) => [name, { name, isRemembered: true }]));
     for (const { name, count } of this.#activeRooms) rooms.set(name, { ...rooms.get(name), name, count });
     this.#roomList.show([...rooms.values()], this.#room);
   }

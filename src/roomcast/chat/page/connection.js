@@ -27,7 +27,10 @@ export const STATE_NAMES = {
 const ENDINGS = {
   1000: ["The conversation has ended", "The server has closed this room for you. You can come back at any time."],
   1008: ["The server does not take this", "Something sent from here broke one of its rules."],
-  4000: ["That name cannot be used", "A room’s name has 1 to 128 characters, and your own name at most 64."],
+  4000: [
+    "That name cannot be used",
+    "A room’s name has 1 to 128 characters, and your own name at most 64. Tabs, line breaks and other control characters cannot be part of either.",
+  ],
   4001: ["You are not signed in", "The server does not know you, or no longer does. Sign in, then try again."],
   4003: ["This room is not open to you", "You may be allowed into another one."],
   4004: ["There is no chat here", "The server does not know this address."],
@@ -298,30 +301,33 @@ export class Outbox {
   }
 }
 
+/** Offsets of one numbering can be compared, also where the epoch has changed, as the server tells it. */
+function numberingOf(epoch) {
+  return epoch.split("-")[0];
+}
+
 /** What has come of one room, up to which position. */
 export class Received {
   #keys = new Set();
-  #epoch = NO_EPOCH;
-  #newest = 0;
+  #reached = { offset: 0, epoch: NO_EPOCH };
   /** Where the room was when the connection began: all before it is here only once the server has sent it. */
-  #begun = { offset: 0, epoch: NO_EPOCH };
+  #begun = this.#reached;
+  #gapIsTold = false;
 
   /** Where to go on from. Of a room that is new here, the server gives all that it keeps. */
   get position() {
-    return `${this.#newest}.${this.#epoch}`;
+    return `${this.#reached.offset}.${this.#reached.epoch}`;
   }
 
-  get hasBegun() {
-    return this.#epoch !== NO_EPOCH;
-  }
-
-  /** A connection begins, with the room at this position. Under another epoch, the offsets count anew. */
-  resume(position) {
-    if (position.epoch !== this.#epoch) {
-      this.#epoch = NO_EPOCH;
-      this.#newest = 0;
-    }
+  /**
+   * A connection begins, with the room at this position; `recovered` is false where not all that was missed follows.
+   * Returns whether that is to be told: not of a room that is new here, and once, however often it is begun anew.
+   */
+  resume(position, recovered) {
     this.#begun = position;
+    const isGap = recovered === false && this.#reached.epoch !== NO_EPOCH && !this.#gapIsTold;
+    this.#gapIsTold ||= isGap;
+    return isGap;
   }
 
   /** All that the server keeps of what was missed has come. */
@@ -338,9 +344,14 @@ export class Received {
     return isNew;
   }
 
+  /** The newest offset that has come, as the server counts now. */
+  get #newest() {
+    return numberingOf(this.#reached.epoch) === numberingOf(this.#begun.epoch) ? this.#reached.offset : 0;
+  }
+
   #reach(offset) {
-    this.#newest = Math.max(this.#newest, offset);
-    this.#epoch = this.#begun.epoch;
+    this.#reached = { offset: Math.max(this.#newest, offset), epoch: this.#begun.epoch };
+    this.#gapIsTold = false;
   }
 
   #remember(key) {

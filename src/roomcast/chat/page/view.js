@@ -1,14 +1,14 @@
 /** What is on the page. Everything that others wrote goes through textContent and is isolated (bdi, dir). */
 
 const FIRST_ROOM = "general";
-const MOST_ENTRIES = 1000;
-const MOST_MEMBERS = 200;
+// More than the chat's server keeps: what says that something is missing before it must stay, too.
+const MOST_ENTRIES = 1500;
 const MOST_IN_A_NOTICE = 200;
 const GROUP_SECONDS = 5 * 60;
 const NOTICE_SECONDS = 10 * 60;
 const NEAR_BOTTOM = 80;
 
-const NAMELESS = "Guest";
+export const NAMELESS = "Guest";
 const HUES = [245, 285, 325, 5, 165, 40, 75, 130, 205];
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
@@ -16,15 +16,14 @@ const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const enumeration = new Intl.ListFormat("en");
 const graphemes = new Intl.Segmenter();
-const { compare: byName } = new Intl.Collator(undefined, { numeric: true });
 
 export const byId = (id) => document.getElementById(id);
 
-function fromTemplate(name) {
+export function fromTemplate(name) {
   return byId(`${name}-template`).content.firstElementChild.cloneNode(true);
 }
 
-function plural(count, one, many = `${one}s`) {
+export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString()} ${count === 1 ? one : many}`;
 }
 
@@ -69,22 +68,6 @@ function linkified(text) {
     const link = document.createElement("a");
     Object.assign(link, { href: part, target: "_blank", rel: "noopener noreferrer", textContent: part });
     return link;
-  });
-}
-
-/** Make the children of `list` those of `items`, moving only what has to move, so that the focus stays. */
-function arrange(list, items, create, update) {
-  const keys = new Set(items.map(({ key }) => key));
-  const present = new Map();
-  for (const element of [...list.children]) {
-    if (keys.has(element.dataset.key)) present.set(element.dataset.key, element);
-    else element.remove();
-  }
-  items.forEach((item, index) => {
-    const element = present.get(item.key) ?? create();
-    element.dataset.key = item.key;
-    update(element, item);
-    if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
   });
 }
 
@@ -206,6 +189,11 @@ export class Log {
     this.#group();
   }
 
+  /** The server could not send the message of this key: until it is sent again, or for good. */
+  markUnsent(key, isUnsent) {
+    this.#pending.get(key)?.element.toggleAttribute("data-unsent", isUnsent);
+  }
+
   /** Take the pending message of this key away, if there is one. */
   removePending(key) {
     this.#pending.get(key)?.element.remove();
@@ -216,6 +204,15 @@ export class Log {
   addNotice(text) {
     this.#presence = undefined;
     this.#appendNotice(Date.now() / 1000).textContent = text;
+  }
+
+  /** Say that something is missing before what comes next, whatever day that is from. */
+  addGap(text) {
+    const element = fromTemplate("notice");
+    element.classList.add("gap");
+    element.textContent = text;
+    this.#presence = this.#lastMessage = undefined;
+    this.#append(element);
   }
 
   addPresence(event) {
@@ -303,97 +300,5 @@ export class Log {
     this.#unread += 1;
     this.#toNewest.textContent = plural(this.#unread, "new message");
     this.#toNewest.hidden = false;
-  }
-}
-
-/** Who is here. Of a crowd only some are known by name, the others are counted. */
-export class Members {
-  #names = new Map();
-  #others = 0;
-  #selfId;
-  #drawing;
-  #onCount;
-
-  /** @param onCount called with the number of all, whenever it is drawn anew. */
-  constructor(onCount) {
-    this.#onCount = onCount;
-  }
-
-  reset(members, count, selfId) {
-    this.#names = new Map(members.map(({ id, name }) => [id, name]));
-    this.#others = Math.max(0, count - this.#names.size);
-    this.#selfId = selfId;
-    this.#draw();
-  }
-
-  join(id, name) {
-    if (this.#names.size < MOST_MEMBERS) this.#names.set(id, name);
-    else if (!this.#names.has(id)) this.#others += 1;
-    this.#draw();
-  }
-
-  leave(id) {
-    if (!this.#names.delete(id)) this.#others = Math.max(0, this.#others - 1);
-    this.#draw();
-  }
-
-  /** A thousand may join at once: drawn once a frame, not once each. */
-  #draw() {
-    this.#drawing ??= requestAnimationFrame(() => this.#drawNow());
-  }
-
-  #drawNow() {
-    this.#drawing = undefined;
-    arrange(byId("members"), this.#inOrder(), () => fromTemplate("member"), (element, { name, isSelf }) => {
-      drawAvatar(element.querySelector(".avatar"), name);
-      element.querySelector(".name").textContent = name ?? NAMELESS;
-      element.querySelector(".you").hidden = !isSelf;
-    });
-    const count = this.#names.size + this.#others;
-    for (const place of document.querySelectorAll("[data-people-count]")) place.textContent = count.toLocaleString();
-    byId("more-members").hidden = this.#others === 0;
-    byId("more-members").textContent = `and ${plural(this.#others, "other")}`;
-    this.#onCount(count);
-  }
-
-  #inOrder() {
-    const members = [...this.#names].map(([key, name]) => ({ key, name, isSelf: key === this.#selfId }));
-    return members.sort(
-      (a, b) => b.isSelf - a.isSelf || (a.name === null) - (b.name === null) || byName(a.name ?? "", b.name ?? ""),
-    );
-  }
-}
-
-/** The rooms to choose from. */
-export class RoomList {
-  #list = byId("room-list");
-
-  constructor(onEnter, onForget) {
-    this.#list.addEventListener("click", (event) => {
-      const { room } = event.target.closest("li")?.querySelector("a").dataset ?? {};
-      if (event.target.closest(".forget")) onForget(room);
-      if (!event.target.closest("a") || event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      onEnter(room);
-    });
-  }
-
-  /** @param rooms a list of {name, count, isRemembered}; `count` is absent where nobody is in the room. */
-  show(rooms, current) {
-    const items = rooms.map((room) => ({ key: room.name, ...room })).sort((a, b) => byName(a.name, b.name));
-    arrange(this.#list, items, () => fromTemplate("room"), (element, room) => this.#drawRoom(element, room, current));
-  }
-
-  #drawRoom(element, { name, count, isRemembered }, current) {
-    const [link, forget] = element.children;
-    link.dataset.room = name;
-    link.href = addressOf(name);
-    link.ariaCurrent = name === current ? "page" : null;
-    tint(link, name);
-    link.querySelector(".name").textContent = name;
-    link.querySelector(".count").textContent = count ? count.toLocaleString() : "";
-    link.ariaLabel = count ? `${name}, ${plural(count, "person", "people")} here` : null;
-    forget.hidden = !isRemembered || name === current || Boolean(count);
-    forget.ariaLabel = `Forget ${name}`;
   }
 }
