@@ -155,17 +155,20 @@ def test_there_is_nothing_to_take_where_nothing_waits() -> None:
         backlog.take()
 
 
-def test_after_it_is_cleared_nothing_waits_and_nothing_is_counted() -> None:
+def test_after_it_is_cleared_nothing_waits_and_what_did_is_counted() -> None:
     recipients = [Counting(policy) for policy in SlowPolicy]
     backlog: Backlog[str] = Backlog()
     for _ in range(3):
         for recipient in recipients:
             backlog.offer("a", 10, recipient, 60)
-    before = [recipient.dropped for recipient in recipients]
+    waiting = len(backlog)
+    before = sum(recipient.dropped for recipient in recipients)
     backlog.clear()
     assert (backlog.size, len(backlog)) == (0, 0)
+    counts = [recipient.dropped for recipient in recipients]
+    assert sum(counts) == before + waiting
     assert all(backlog.offer("b", 10, recipient, 60) for recipient in recipients)
-    assert [recipient.dropped for recipient in recipients] == before
+    assert [recipient.dropped for recipient in recipients] == counts
     assert taken(backlog) == "bbbb"
 
 
@@ -298,6 +301,7 @@ class ANaiveList(RuleBasedStateMachine):
     @rule()
     def clear(self) -> None:
         self.backlog.clear()
+        self.dropped.update(waiting.who for waiting in self.model if waiting.who is not None)
         self.model.clear()
 
     @invariant()

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MESSAGE_BYTES = 128
+"""What each waiting message counts besides its bytes: about what it takes in memory, so that a bound in bytes
+bounds small and empty messages, too."""
+
 
 class SlowPolicy(StrEnum):
     """What becomes of a room's message that comes while too much waits for a member already."""
@@ -154,11 +158,15 @@ class Backlog(Generic[T]):
             taken += before - self.size
 
     def clear(self) -> None:
-        """Drop all that waits: nobody counts it."""
+        """Drop all that waits, and have it counted."""
+        dropped = [waiting.recipient for waiting in self._queue if waiting.item is not None]
         self.size = self._dropped = self._droppable = 0
         self._queue.clear()
         self._oldest.clear()
         self._latest.clear()
+        for recipient in dropped:
+            if recipient is not None:
+                recipient.drop()
 
     def _append(self, waiting: _Waiting[T]) -> None:
         self._queue.append(waiting)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from roomcast import jsontext
-from roomcast.backlog import Backlog, SlowPolicy
+from roomcast.backlog import MESSAGE_BYTES, Backlog, SlowPolicy
 from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected, UnsupportedData
 from roomcast.protocol.prepared import PreparedMessage
-from roomcast.rooms.outlet import MESSAGE_BYTES
 from roomcast.sendable import check_close
 
 if TYPE_CHECKING:

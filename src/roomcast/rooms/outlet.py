@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from roomcast.backlog import Backlog, SlowPolicy
+from roomcast.backlog import MESSAGE_BYTES, Backlog, SlowPolicy
 from roomcast.close_codes import CloseCode
 from roomcast.rooms.turns import turns_of
 
@@ -22,9 +22,6 @@ logger = logging.getLogger("roomcast.rooms")
 
 OUTBOX_BYTES = 1 << 20
 """How many bytes of messages may wait for a connection."""
-MESSAGE_BYTES = 128
-"""What each waiting message counts besides its payload: about what it takes in memory, so that a bound in bytes
-bounds small and empty messages, too."""
 CLOSE_TIMEOUT = 5.0
 """How many seconds a closed outlet tries to get its close frame out."""
 

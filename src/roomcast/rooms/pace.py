@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from roomcast.rooms.outlet import MESSAGE_BYTES
+from roomcast.backlog import MESSAGE_BYTES
 
 
 class Pace:

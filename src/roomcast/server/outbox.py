@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from roomcast.backlog import Backlog
+from roomcast.backlog import MESSAGE_BYTES, Backlog
 
 if TYPE_CHECKING:
     import asyncio
@@ -98,7 +98,7 @@ class Outbox:
     def put(self, frame: bytes) -> None:
         """Queue a frame, whatever waits already: for what must go out, and for who waits by itself."""
         if self._backlog is not None:
-            self._backlog.add(frame, len(frame))
+            self._backlog.add(frame, len(frame) + MESSAGE_BYTES)
         else:
             if self._first is None:
                 self._first = frame
@@ -118,7 +118,7 @@ class Outbox:
             self.flush()  # much may be said in one tick, and a peer that reads takes it
         backlog = self._backlog or Backlog()
         elsewhere = self._transport.get_write_buffer_size()
-        if not backlog.offer(frame, len(frame), recipient, self.bound, elsewhere):
+        if not backlog.offer(frame, len(frame) + MESSAGE_BYTES, recipient, self.bound + MESSAGE_BYTES, elsewhere):
             return False
         self._backlog = backlog
         self._mark()
@@ -126,7 +126,7 @@ class Outbox:
 
     def size(self) -> int:
         """Count the bytes that wait, here and in the transport."""
-        waiting = 0 if self._backlog is None else self._backlog.size
+        waiting = 0 if self._backlog is None else self._backlog.size - len(self._backlog) * MESSAGE_BYTES
         return self._bytes + waiting + self._transport.get_write_buffer_size()
 
     def is_full(self) -> bool:
@@ -139,7 +139,7 @@ class Outbox:
         if self._backlog is None:
             self._backlog = Backlog()
             for frame in self._take():
-                self._backlog.add(frame, len(frame))
+                self._backlog.add(frame, len(frame) + MESSAGE_BYTES)
 
     def resume(self) -> None:
         """Write again: the peer keeps up."""
