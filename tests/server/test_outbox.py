@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomcast.backlog import SlowPolicy
+from roomcast.backlog import MESSAGE_BYTES, SlowPolicy
 from roomcast.protocol.prepared import PreparedMessage
 from roomcast.server.outbox import Flusher, Outbox, flusher_of
 from tests.server.peer import opened, text_frame, turn
@@ -224,7 +224,8 @@ def test_what_the_transport_has_counts_against_the_bound() -> None:
     ],
 )
 def test_at_the_bound_the_recipients_policy_holds(policy: SlowPolicy, written: bytes, dropped: int) -> None:
-    outbox, transport, loop = made(bound=220)
+    # Room for two of the small ones, with what each counts besides, behind what the transport has.
+    outbox, transport, loop = made(bound=200 + 2 * 10 + MESSAGE_BYTES)
     recipient = Counting(policy)
     outbox.put(b"a" * 200)
     loop.turn()
