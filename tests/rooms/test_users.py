@@ -104,9 +104,12 @@ async def test_it_comes_after_what_was_missed(rooms: Rooms) -> None:
 async def test_one_who_reads_nothing_is_closed_at_its_bound(rooms: Rooms, enter: Enter) -> None:
     guest = await enter(user="ada")
     guest.client.stall()
+    said = 0
     while not guest.member.closed:
         await rooms.send_to("ada", "x" * 50_000)
-    assert guest.member.stats.dropped == 1
+        said += 1
+    # The server was taking the first; what waited behind it was dropped with the connection.
+    assert (guest.member.stats.delivered, guest.member.stats.dropped) == (1, said - 1)
     guest.client.resume()
     assert await guest.client.closed() == CloseCode.TOO_SLOW
 
