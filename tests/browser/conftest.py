@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
     WebSocketRoute,
     expect,
@@ -24,8 +26,8 @@ from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
+APPS = Path(__file__).parents[1] / "apps"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # Without a network beyond loopback, and as root in containers, where Chromium's sandbox cannot be had.
 ARGUMENTS = [
@@ -58,7 +60,7 @@ class Chat:
 
     def start(self, *options: str) -> None:
         self._program = Program.roomcast(
-            "serve", "--port", str(self.port), *options, env={"XDG_STATE_HOME": str(self.state)}
+            "serve", "--port", str(self.port), *options, cwd=APPS, env={"XDG_STATE_HOME": str(self.state)}
         )
         self._program.__enter__()
         self._program.wait_for_line(f":{self.port}")
@@ -184,3 +186,12 @@ def take_name(page: Page, name: str) -> None:
 def say(page: Page, text: str) -> None:
     page.get_by_test_id("composer").fill(text)
     page.get_by_test_id("composer").press("Enter")
+
+
+def messages(page: Page) -> Locator:
+    """The messages that the server has, as the page shows them."""
+    return page.locator('[data-testid="message"][data-pending="false"] [data-testid="message-text"]')
+
+
+def texts(page: Page) -> list[str]:
+    return messages(page).all_inner_texts()

@@ -8,12 +8,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import Chat, Line, Tabs, say, take_name
+from tests.browser.conftest import Chat, Line, Tabs, messages, say, take_name, texts
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser
 
 INJECTIONS = ["<img src=x onerror='window.ran = true'>", "<script>window.ran = true</script>", "<b>bold</b> &amp;"]
 
@@ -26,15 +26,6 @@ BRIGHTNESS = """() => {
     return (red + green + blue) / 3;
 }"""
 """The page's background, from 0 (black) to 255 (white), in whatever form its colour was written."""
-
-
-def messages(page: Page) -> Locator:
-    """The messages that the server has, as the page shows them."""
-    return page.locator('[data-testid="message"][data-pending="false"] [data-testid="message-text"]')
-
-
-def texts(page: Page) -> list[str]:
-    return messages(page).all_inner_texts()
 
 
 def test_two_tabs_in_one_room_see_each_other_and_a_third_elsewhere_sees_nothing(tabs: Tabs) -> None:
@@ -249,6 +240,45 @@ def test_a_room_that_cannot_be_is_explained_and_not_tried_again(tabs: Tabs) -> N
     expect(page.get_by_test_id("banner")).to_be_visible()
     expect(page.get_by_test_id("banner")).to_contain_text("128 characters")
     expect(page.get_by_test_id("status")).to_have_attribute("data-state", "closed")
+
+
+@pytest.mark.parametrize("room", ["tab%09bed", "nul%00", "c1%C2%85"])
+def test_a_room_with_control_characters_is_explained_and_not_remembered(tabs: Tabs, room: str) -> None:
+    page = tabs.open("kept")
+    page.goto(page.url.split("?")[0] + f"?room={room}")
+    banner = page.get_by_test_id("banner")
+    expect(banner).to_contain_text("control characters cannot be part of either")
+    expect(banner).to_contain_text("The server says: a room's name has no control characters")
+    expect(page.get_by_test_id("status")).to_have_attribute("data-state", "closed")
+    page.goto(page.url.split("?")[0] + "?room=kept")
+    expect(page.get_by_test_id("status")).to_have_attribute("data-state", "connected")
+    expect(page.get_by_test_id("room")).to_have_count(1)
+
+
+def test_a_name_with_control_characters_is_explained_and_can_be_mended(tabs: Tabs) -> None:
+    page = tabs.open()
+    page.get_by_test_id("name-input").fill("Ada\tLovelace")
+    page.get_by_test_id("name-input").press("Enter")
+    expect(page.get_by_test_id("banner")).to_contain_text(
+        "The server says: a user's name has no control characters"
+    )
+    page.get_by_role("button", name="Change your name").click()
+    take_name(page, "Ada Lovelace")
+    expect(page.get_by_test_id("banner")).to_be_hidden()
+
+
+def test_what_the_server_could_not_send_waits_and_is_sent_again(chat: Chat, tabs: Tabs) -> None:
+    chat.kill()
+    chat.start("chats:refusing", "--factory")
+    ada, bob = tabs.open(name="Ada"), tabs.open(name="Bob")
+    say(ada, "hello")
+    expect(ada.get_by_test_id("error")).to_contain_text("is tried again")
+    expect(ada.locator('[data-pending="true"] .unsent')).to_be_visible()
+    say(ada, "taken")
+    expect(messages(bob)).to_have_text(["taken"])
+    for page in (ada, bob):
+        expect(messages(page)).to_have_text(["taken", "hello"], timeout=30_000)
+    expect(ada.locator('[data-pending="true"]')).to_have_count(0)
 
 
 def test_it_can_be_used_with_the_keyboard_alone(tabs: Tabs) -> None:

@@ -7,8 +7,8 @@ A plain client needs nothing but a WebSocket, and gets two kinds of text frames:
 
 A client that asks for the subprotocol `roomcast.chat.v1`, as the page does, first gets a welcome with who is here;
 its notices also say who came or went, and it may ask for the rooms. It may name its messages with a `key`, a long
-random one, by which a message that is sent again after a lost connection counts once. An error about a message
-names its key.
+random one, by which a message that is sent again after a lost connection counts once; an error about such a
+message names its key.
 """
 
 from __future__ import annotations

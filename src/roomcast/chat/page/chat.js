@@ -148,7 +148,7 @@ class Chat {
   #look() {
     this.#showUnread(0);
     this.#connection.hurry();
-    this.#askForRooms();
+    this.#refresh();
   }
 
   #go(room) {
