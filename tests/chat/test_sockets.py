@@ -222,6 +222,21 @@ async def test_who_says_something_that_cannot_be_kept_or_sent_is_told_and_goes_o
         assert (await ada.receive_json())["text"] == (await bob.receive_json())["text"] == "after"
 
 
+async def test_an_error_about_a_message_names_its_key() -> None:
+    class Broken(MemoryBroker):
+        async def publish(self, room: str, payload: bytes, **settings: Any) -> Position:
+            if settings.get("keep", True):
+                raise BrokerUnavailable("it is full")
+            return await super().publish(room, payload, **settings)
+
+    app = create_app(Broken())
+    async with lifespan(app), connect_to(app, "/ws/chat", subprotocols=[PAGE]) as page:
+        assert (await page.receive_json())["type"] == "welcome"
+        await page.send('{"text":"hello","key":"a-1"}')
+        error = await page.receive_json()
+        assert (error["type"], error["key"]) == ("error", "a-1")
+
+
 async def test_with_a_name_notices_and_messages_carry_it(clients: Clients, room: str) -> None:
     first = await clients.join(room)
     ada = await clients.join(room, "Ada Löve & Co")
