@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HIGH, LOW = 100, 25
 # The module's own, which are no names of Python's where it is compiled.
-FLUSH_AT, SLICE = 64 * 1024, 512
+FLUSH_AT, SLICE = 64 * 1024, 256
 
 
 class Transport:

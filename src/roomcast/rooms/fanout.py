@@ -24,9 +24,12 @@ def fan_out(event: RoomEvent, members: tuple[Member, ...]) -> None:
     encoder: Encoder | None = None
     message: PreparedMessage | None = None
     for member in members:
-        if left_out is not None and (member.id == left_out or left_out in member.formerly):
+        is_same = member.encoder is encoder  # mostly it is that of the member before
+        if is_same and message is None:
             continue
-        if member.encoder is not encoder:  # mostly it is that of the member before
+        if left_out is not None and (member.id == left_out or (member.formerly and left_out in member.formerly)):
+            continue
+        if not is_same:
             encoder = member.encoder
             if encoder not in encodings:
                 encodings[encoder] = encode(encoder, event)

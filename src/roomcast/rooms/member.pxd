@@ -4,6 +4,7 @@ cimport cython
 cdef class Member:
     cdef readonly object room
     cdef readonly object presence
+    cdef readonly object id
     cdef readonly object encoder
     cdef readonly object connection
     cdef readonly object policy

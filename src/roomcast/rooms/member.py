@@ -55,6 +55,7 @@ class Member:
         "connection",
         "encoder",
         "formerly",
+        "id",
         "policy",
         "presence",
         "recovered",
@@ -72,6 +73,8 @@ class Member:
     ) -> None:
         self.room = room
         self.presence = presence
+        self.id: str = presence.id
+        """The member's id, unique among all members of all nodes."""
         self.encoder = encoder
         self.connection = connection
         self.policy = policy
@@ -86,11 +89,6 @@ class Member:
         self._held: Backlog[tuple[PreparedMessage, Position | None]] | None = None
         self._delivered = 0
         self._dropped = 0
-
-    @property
-    def id(self) -> str:
-        """The member's id, unique among all members of all nodes."""
-        return self.presence.id
 
     @property
     def user(self) -> str | None:

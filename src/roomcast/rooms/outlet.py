@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from roomcast.backlog import Recipient
     from roomcast.protocol.prepared import PreparedMessage
+    from roomcast.rooms.turns import Turns
 
 logger = logging.getLogger("roomcast.rooms")
 
@@ -79,15 +80,33 @@ class AsgiOutlet:
         bound: how many bytes may wait.
     """
 
+    __slots__ = (
+        "_callbacks",
+        "_closed",
+        "_first",
+        "_first_recipient",
+        "_has_a_turn",
+        "_in_flight",
+        "_queue",
+        "_send",
+        "_turns",
+        "_writer",
+        "bound",
+    )
+
     def __init__(self, send: Send, *, bound: int = OUTBOX_BYTES) -> None:
         self._send = send
         self.bound = bound
+        self._first: PreparedMessage | None = None
+        """What waits while nothing else does: mostly, so that a large room costs no queues."""
+        self._first_recipient: Recipient | None = None
         self._queue: Backlog[PreparedMessage] = Backlog()
         self._in_flight = 0
         """How many bytes the message has, with what it counts besides, that the server is taking."""
         self._writer: asyncio.Task[None] | None = None
+        self._turns: Turns | None = None
         self._has_a_turn = False
-        """Whether its writer is to be started, or runs."""
+        """Whether its writer is to be started, or runs. Where not, nothing waits."""
         self._closed = False
         self._callbacks: list[Callable[[int, str], None]] = []
 
@@ -95,7 +114,8 @@ class AsgiOutlet:
     def queued_bytes(self) -> int:
         """How many bytes of messages wait for the server to take them."""
         waiting = len(self._queue) + (1 if self._in_flight else 0)
-        return self._queue.size + self._in_flight - waiting * MESSAGE_BYTES
+        first = 0 if self._first is None else self._first.size
+        return first + self._queue.size + self._in_flight - waiting * MESSAGE_BYTES
 
     @property
     def closed(self) -> bool:
@@ -106,19 +126,30 @@ class AsgiOutlet:
         """Queue a message for the writer."""
         if self._closed:
             return False
-        size = message.size + MESSAGE_BYTES
-        if not self._queue.offer(message, size, recipient, self.bound + MESSAGE_BYTES, self._in_flight):
-            if recipient is None or recipient.policy is SlowPolicy.DISCONNECT:
-                self.close(CloseCode.TOO_SLOW, f"too slow: {self.bound} bytes are waiting; come back and resume")
-            return False
         if not self._has_a_turn:
+            self._first = message
+            self._first_recipient = recipient
             self._has_a_turn = True
-            turns_of(asyncio.get_running_loop()).take(self.start)
-        return True
+            if self._turns is None:
+                self._turns = turns_of(asyncio.get_running_loop())
+            self._turns.take(self.start)
+            return True
+        if self._first is not None:
+            self._queue_up(self._first, self._first_recipient)
+            self._first = self._first_recipient = None
+        if self._queue_up(message, recipient):
+            return True
+        if recipient is None or recipient.policy is SlowPolicy.DISCONNECT:
+            self.close(CloseCode.TOO_SLOW, f"too slow: {self.bound} bytes are waiting; come back and resume")
+        return False
+
+    def _queue_up(self, message: PreparedMessage, recipient: Recipient | None) -> bool:
+        size = message.size + MESSAGE_BYTES
+        return self._queue.offer(message, size, recipient, self.bound + MESSAGE_BYTES, self._in_flight)
 
     def start(self) -> None:
         """Start the writer, unless it runs or there is nothing to write."""
-        if self._writer is None and len(self._queue):
+        if self._writer is None and (self._first is not None or len(self._queue)):
             self._writer = asyncio.create_task(self._write())
 
     async def drained(self) -> None:
@@ -165,10 +196,8 @@ class AsgiOutlet:
     async def _write(self) -> None:
         """Write what is queued, then end: the next offer starts it again."""
         try:
-            while len(self._queue):
-                before = self._queue.size
-                message = self._queue.take()
-                self._in_flight = before - self._queue.size
+            while (message := self._take()) is not None:
+                self._in_flight = message.size + MESSAGE_BYTES
                 await self._send(message.event)
                 self._in_flight = 0
         except asyncio.CancelledError:
@@ -182,8 +211,19 @@ class AsgiOutlet:
         self._writer = None
         self._has_a_turn = False
 
+    def _take(self) -> PreparedMessage | None:
+        """Give what has waited longest; None where nothing waits."""
+        first = self._first
+        if first is not None:
+            self._first = self._first_recipient = None
+            return first
+        return self._queue.take() if len(self._queue) else None
+
     def _shut(self, code: int, reason: str) -> None:
         self._closed = True
+        if self._first is not None and self._first_recipient is not None:
+            self._first_recipient.drop()
+        self._first = self._first_recipient = None
         self._queue.clear()
         self._in_flight = 0
         callbacks, self._callbacks = self._callbacks, []

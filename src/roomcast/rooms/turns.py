@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-STARTS = 256
+STARTS = 128
 """How much is started in one turn of the event loop: some milliseconds' worth of writers."""
 
 

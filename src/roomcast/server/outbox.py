@@ -18,7 +18,7 @@ logger = logging.getLogger("roomcast.server")
 FLUSH_AT = 64 * 1024
 """How many bytes the app's own sends collect in a tick before they are written ahead of its end. Also how many of
 those that wait are handed at once to a transport whose peer keeps up again."""
-SLICE = 512
+SLICE = 256
 """How many outboxes are written in one turn of the event loop, some milliseconds' worth: a room of thousands is
 written in several, and who else is served has its turns in between."""
 
