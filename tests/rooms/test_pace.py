@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from roomcast.rooms.pace import Pace
+from roomcast.rooms.pace import DELIVERIES, Pace
 
 
 class Turns:
@@ -78,3 +78,34 @@ async def test_one_who_gives_up_holds_up_nobody() -> None:
     await asyncio.wait_for(last, 5)
     assert first.done()
     assert giving_up.cancelled()
+
+
+async def test_what_goes_to_thousands_takes_a_turn_each() -> None:
+    turns = Turns()
+    pace = Pace(1_000_000)
+    for number in range(1, 6):
+        await pace.take(1)
+        assert turns.count == number
+        pace.delivered(DELIVERIES)
+    turns.stop()
+
+
+async def test_what_goes_to_few_shares_a_turn_until_it_is_many() -> None:
+    turns = Turns()
+    pace = Pace(1_000_000)
+    for number in range(30):
+        await pace.take(1)
+        assert turns.count == 1 + number // 10
+        pace.delivered(DELIVERIES // 10)
+    turns.stop()
+
+
+async def test_what_came_from_elsewhere_counts_for_its_own_turn_only() -> None:
+    turns = Turns()
+    pace = Pace(1_000_000)
+    pace.delivered(5 * DELIVERIES)
+    await pace.take(1)
+    assert turns.count == 2
+    await pace.take(1)
+    assert turns.count == 2
+    turns.stop()

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("roomcast.rooms")
 
 
-def fan_out(event: RoomEvent, members: tuple[Member, ...]) -> None:
-    """Offer the event to every member but the excluded one, without waiting for any."""
+def fan_out(event: RoomEvent, members: tuple[Member, ...]) -> int:
+    """Offer the event to every member but the excluded one, without waiting for any, and say to how many."""
     left_out = excluded(event)
     position = event.position if isinstance(event, Publication) else None
     encodings: dict[Encoder, PreparedMessage | None] = {}
     encoder: Encoder | None = None
     message: PreparedMessage | None = None
+    count = 0
     for member in members:
         is_same = member.encoder is encoder  # mostly it is that of the member before
         if is_same and message is None:
@@ -36,6 +37,7 @@ def fan_out(event: RoomEvent, members: tuple[Member, ...]) -> None:
             message = encodings[encoder]
         if message is None:
             continue
+        count += 1
         if member._held is None:  # as `deliver` does: in a large room a call each costs more than all the rest
             if member._offer(message, member):
                 member._delivered += 1
@@ -43,6 +45,7 @@ def fan_out(event: RoomEvent, members: tuple[Member, ...]) -> None:
                 member._dropped += 1
         else:
             member.deliver(message, position)
+    return count
 
 
 def encode(encoder: Encoder, event: RoomEvent) -> PreparedMessage | None:

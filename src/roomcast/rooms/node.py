@@ -54,7 +54,7 @@ class Node:
             for member in members:
                 member.connection.close(event.code, event.reason)
         elif user is None:
-            fan_out(event, members)
+            self.pace.delivered(fan_out(event, members))
         elif isinstance(event, Publication):
             message = PreparedMessage(event.data)
             for member in members:

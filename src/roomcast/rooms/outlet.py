@@ -132,7 +132,7 @@ class AsgiOutlet:
             self._has_a_turn = True
             if self._turns is None:
                 self._turns = turns_of(asyncio.get_running_loop())
-            self._turns.take(self.start)
+            self._turns.take(self)
             return True
         if self._first is not None:
             self._queue_up(self._first, self._first_recipient)

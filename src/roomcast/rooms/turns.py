@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
 STARTS = 128
 """How much is started in one turn of the event loop: some milliseconds' worth of writers."""
+
+
+class Startable(Protocol):
+    """What waits for its turn.
+
+    It is kept as it is, and not as a function to call: an object made for each member of a room of thousands would
+    have the garbage collector look through them all, for longer than everything else takes.
+    """
+
+    def start(self) -> None:
+        """Begin. It must not raise."""
 
 
 class Turns:
@@ -24,24 +34,24 @@ class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._started = 0
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[Startable] = deque()
 
-    def take(self, start: Callable[[], None]) -> None:
-        """Have `start` called: now, or as soon as it is its turn. It must not raise."""
+    def take(self, startable: Startable) -> None:
+        """Have something started: now, or as soon as it is its turn."""
         if not self._started:
             self._loop.call_soon(self._next)
         if self._started < STARTS:
             self._started += 1
-            start()
+            startable.start()
         else:
-            self._waiting.append(start)
+            self._waiting.append(startable)
 
     def _next(self) -> None:
         self._started = min(STARTS, len(self._waiting))
         if self._started:
             self._loop.call_soon(self._next)
         for _ in range(self._started):
-            self._waiting.popleft()()
+            self._waiting.popleft().start()
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
