@@ -26,6 +26,7 @@ class OurWire(SocketWire):
         super().__init__(peer)
         self._server = server
         self._cleanup = AsyncExitStack()
+        self.call = call
         self.outlet = call.outlet
 
     @classmethod
