@@ -46,6 +46,13 @@ async def test_the_rooms_of_the_document_do_what_it_says(
             async with connect(app, f"/resume/a?since={position}") as late:
                 assert await late.receive() == "more"
                 assert json.loads(await late.receive())["recovered"] is True
+            async with connect(app, "/prices/X") as broker:
+                broker.stall()
+                for price in range(5):
+                    await http.post(f"/rooms/prices of X?text={price}")
+                broker.resume()
+                prices = [(await broker.receive_json())["announcement"] for _ in range(2)]
+                assert prices == ["0", "4"], "the first was on its way"
             await http.post("/users/Ada/notices?text=psst")
             assert await ada.receive_json() == {"notice": "psst"}
             assert await bob.receives_nothing()
