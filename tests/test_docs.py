@@ -51,8 +51,10 @@ async def test_the_rooms_of_the_document_do_what_it_says(
                 for price in range(5):
                     await http.post(f"/rooms/prices of X?text={price}")
                 broker.resume()
-                prices = [(await broker.receive_json())["announcement"] for _ in range(2)]
-                assert prices == ["0", "4"], "the first was on its way"
+                prices = [(await broker.receive_json())["announcement"]]
+                while prices[-1] != "4":
+                    prices.append((await broker.receive_json())["announcement"])
+                assert prices in (["4"], ["0", "4"]), "the first may have been on its way"
             await http.post("/users/Ada/notices?text=psst")
             assert await ada.receive_json() == {"notice": "psst"}
             assert await bob.receives_nothing()

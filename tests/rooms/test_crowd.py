@@ -24,8 +24,8 @@ from tests.server.serving import serving
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
-SLICE = 256
-"""How many members our server writes to in one turn of the event loop."""
+SLICE = 128
+"""How many connections our server writes to in one turn of the event loop, of those that wait and of those that are new."""
 CROWD = 10_000
 OTHERS = 1000
 """How many files this process has open besides."""
@@ -76,8 +76,8 @@ async def test_a_room_of_ten_thousand_gives_everybody_else_turns() -> None:
                 await asyncio.to_thread(crowd.wait_for_line, "heard", 100)
                 by_turn = writes.stop()
                 outsider.vanish()
-    assert max(by_turn) <= SLICE + 1, "and the echo"
-    assert sum(1 for written in by_turn if written) >= count / SLICE
+    assert max(by_turn) <= 2 * SLICE, "what is new, and what is late"
+    assert sum(1 for written in by_turn if written) >= count / (2 * SLICE)
     assert count < sum(by_turn) <= 5 * count + 1
     assert written_before_the_echo[0] < count / 2
 

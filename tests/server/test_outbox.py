@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HIGH, LOW = 100, 25
 # The module's own, which are no names of Python's where it is compiled.
-FLUSH_AT, SLICE = 64 * 1024, 256
+FLUSH_AT, SLICE = 64 * 1024, 128
 
 
 class Transport:
@@ -310,6 +310,31 @@ async def test_what_is_put_while_a_slice_waits_for_its_turn_is_written_with_it()
     loop.turn()
     assert [transports[0].writes, transports[-1].writes] == [[b"a", b"b"], [b"ab"]]
     assert loop.ready == []
+
+
+async def test_an_answer_does_not_wait_for_the_end_of_what_goes_to_thousands() -> None:
+    loop = Loop()
+    flusher = Flusher(loop)  # type: ignore[arg-type]
+    room = [Transport() for _ in range(4 * SLICE)]
+    for transport in room:
+        transport.outbox = Outbox(transport, flusher, 1000)  # type: ignore[arg-type]
+        transport.outbox.put(b"a")
+    loop.turn()
+    other = Transport()
+    other.outbox = Outbox(other, flusher, 1000)  # type: ignore[arg-type]
+    other.outbox.put(b"answer")
+    loop.turn()
+    assert other.writes == [b"answer"]
+    assert sum(1 for transport in room if transport.writes) == 2 * SLICE
+    # Nor is the room left waiting by what comes anew in each turn, however much it is.
+    busy = [Transport() for _ in range(2 * SLICE)]
+    for transport in busy:
+        transport.outbox = Outbox(transport, flusher, 1000)  # type: ignore[arg-type]
+    for slices in (3, 4):
+        for transport in busy:
+            transport.outbox.put(b"b")
+        loop.turn()
+        assert sum(1 for transport in room if transport.writes) == slices * SLICE
 
 
 async def stalled(server: Serving) -> tuple[Peer, Call, asyncio.Future[None]]:

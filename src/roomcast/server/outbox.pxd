@@ -7,11 +7,14 @@ cdef Py_ssize_t SLICE
 cdef class Flusher:
     cdef object _loop
     cdef list _dirty
+    cdef object _late
+    cdef bint _is_due
     cdef object __weakref__
 
     cdef mark(self, Outbox outbox)
-    @cython.locals(dirty=list, outbox=Outbox)
+    @cython.locals(turn=list, outbox=Outbox, waited=Py_ssize_t)
     cpdef flush(self)
+    cdef _call(self)
 
 @cython.final
 cdef class Outbox:

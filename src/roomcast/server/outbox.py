@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -18,7 +19,7 @@ logger = logging.getLogger("roomcast.server")
 FLUSH_AT = 64 * 1024
 """How many bytes the app's own sends collect in a tick before they are written ahead of its end. Also how many of
 those that wait are handed at once to a transport whose peer keeps up again."""
-SLICE = 256
+SLICE = 128
 """How many outboxes are written in one turn of the event loop, some milliseconds' worth: a room of thousands is
 written in several, and who else is served has its turns in between."""
 
@@ -30,33 +31,46 @@ class Flusher:
         loop: the event loop.
     """
 
-    __slots__ = ("_dirty", "_loop")
+    __slots__ = ("_dirty", "_is_due", "_late", "_loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._dirty: list[Outbox] = []
+        self._late: deque[Outbox] = deque()
+        """What was marked in earlier ticks and has not had its turn."""
+        self._is_due = False
 
     def mark(self, outbox: Outbox) -> None:
-        """Have an outbox written at the end of this tick, or as soon as those before it are."""
-        if not self._dirty:
-            self._loop.call_soon(self.flush)
+        """Have an outbox written at the end of this tick, or soon after."""
         self._dirty.append(outbox)
+        self._call()
 
     def flush(self) -> None:
-        """Write the outboxes that were marked, the first `SLICE` of them now."""
-        dirty = self._dirty
-        if len(dirty) > SLICE:
-            self._dirty = dirty[SLICE:]
-            dirty = dirty[:SLICE]
-            self._loop.call_soon(self.flush)
-        else:
-            self._dirty = []
-        for outbox in dirty:
+        """Write what was marked in this tick, and some of what is late: at most `SLICE` of each.
+
+        So an answer to one connection does not wait for the end of what goes to thousands of others.
+        """
+        self._is_due = False
+        late = self._late
+        waited = min(SLICE, len(late))
+        turn = self._dirty[:SLICE]
+        late.extend(self._dirty[SLICE:])
+        self._dirty = []
+        for _ in range(waited):
+            turn.append(late.popleft())
+        if late:
+            self._call()
+        for outbox in turn:
             try:
                 outbox.flush()
             except Exception:  # the others are to be written all the same
                 logger.exception("a connection cannot be written to: it counts as lost")
                 outbox.abort()
+
+    def _call(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self.flush)
 
 
 _flushers: WeakKeyDictionary[asyncio.AbstractEventLoop, Flusher] = WeakKeyDictionary()
