@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 SLICE = 128
-"""How many connections our server writes to in one turn of the event loop, of those that wait and of those that are new."""
+"""How many connections our server writes to in one turn, of those that wait and of those that are new."""
 CROWD = 10_000
 OTHERS = 1000
 """How many files this process has open besides."""
