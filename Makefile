@@ -66,7 +66,7 @@ $(BIN)/python:
 
 # What is compiled hides its source from Python, so a changed source is compiled again.
 $(VENV)/run.stamp: pyproject.toml setup.py constraints.txt $(wildcard src/roomcast/*/*.py src/roomcast/*/*.pxd) | $(BIN)/python
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --editable '.[crypto,nats,otel,redis]'
 	@touch $@
 
 # Installed, not editable: beside the sources may lie what was compiled of them for the other environment.
