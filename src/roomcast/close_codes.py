@@ -65,6 +65,8 @@ class CloseCode(IntEnum):
     """A room that the connection was in was closed."""
     TOO_SLOW = 4020
     """The member did not read what was sent to it, until its outbox was full."""
+    MISSED = 4021
+    """Publications of a room could not be brought to this member, and it is to come back and resume."""
     RATE_LIMITED = 4029
     """Too many messages or bytes a second."""
 

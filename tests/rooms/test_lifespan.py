@@ -266,10 +266,10 @@ class Broken(MemoryBroker):
         super().__init__()
         self._opens = opens
 
-    async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT) -> None:
+    async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT, **told: Any) -> None:
         if not self._opens:
             raise ConnectionRefusedError("no broker there")
-        await super().open(deliver, retentions)
+        await super().open(deliver, retentions, **told)
 
     async def close(self) -> None:
         raise ConnectionResetError("the broker has gone")

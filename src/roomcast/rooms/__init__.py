@@ -3,6 +3,7 @@
 from roomcast.rooms.brokers.base import Broker
 from roomcast.rooms.events import Encoder, Joined, Left, RoomEvent, publications_only
 from roomcast.rooms.member import Member, MemberStats
+from roomcast.rooms.nodes import NodeInfo
 from roomcast.rooms.outlet import AsgiOutlet, Outlet
 from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Position, Publication
@@ -17,6 +18,7 @@ __all__ = [
     "Left",
     "Member",
     "MemberStats",
+    "NodeInfo",
     "Outlet",
     "Position",
     "Presence",

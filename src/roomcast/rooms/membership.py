@@ -23,6 +23,16 @@ class Membership:
         self._snapshots: dict[str, tuple[Member, ...]] = {}
         """The members of rooms whose members were asked for since the last change."""
 
+    @property
+    def members(self) -> int:
+        """How many members there are, in all rooms; who is in two counts twice."""
+        return sum(map(len, self._rooms.values()))
+
+    @property
+    def rooms(self) -> int:
+        """How many rooms have members."""
+        return len(self._rooms)
+
     def check_space(self, room: str) -> None:
         """Find out whether one more member may come in.
 

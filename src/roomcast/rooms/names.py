@@ -12,6 +12,8 @@ MAX_NAME = 255
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 """Unicode's C0 and C1 controls, and DEL. Brokers' own channels have them in their names, so no room can be one."""
 _USER = "\x01user:"
+NODES = "\x01nodes"
+"""The channel in which the nodes are present."""
 
 
 def check_room_name(room: object) -> None:
@@ -55,6 +57,11 @@ def check_key(key: object) -> None:
 def channel_of(user: str) -> str:
     """Give the channel on which a broker carries what is meant for all connections of a user. It is no room."""
     return _USER + user
+
+
+def is_internal(channel: str) -> bool:
+    """Say whether a channel is no room, but one that the rooms use among themselves."""
+    return channel.startswith("\x01")
 
 
 def user_of(channel: str) -> str | None:

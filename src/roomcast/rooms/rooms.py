@@ -19,12 +19,14 @@ from roomcast.errors import (
 from roomcast.rooms.brokers import DEFAULT_URL, broker_from_url
 from roomcast.rooms.callbacks import Callbacks
 from roomcast.rooms.connection import Connection, Connections
+from roomcast.rooms.continuity import Continuity
 from roomcast.rooms.events import check_encoder, from_envelope, publications_only
 from roomcast.rooms.lifespan import with_lifespan
 from roomcast.rooms.member import Member
 from roomcast.rooms.membership import Membership
-from roomcast.rooms.names import check_room_name, check_user_name
+from roomcast.rooms.names import NODES, check_room_name, check_user_name
 from roomcast.rooms.node import Node
+from roomcast.rooms.nodes import Beacon, NodeInfo
 from roomcast.rooms.outlet import OUTBOX_BYTES
 from roomcast.rooms.pace import Pace
 from roomcast.rooms.presence import Presence
@@ -111,9 +113,10 @@ class Rooms(Publisher):
         self._slow = policy_of(slow)
         self._rooms_per_connection = rooms_per_connection
         self._callbacks = Callbacks()
+        self._continuity = Continuity(self._broker)
         self._node = Node(
             self._broker,
-            Subscriptions(self._broker, linger=linger),
+            Subscriptions(self._continuity if self._broker.many_processes else self._broker, linger=linger),
             Membership(members_per_room),
             Users(),
             self._pace,
@@ -121,6 +124,7 @@ class Rooms(Publisher):
         )
         self._connections = Connections(outbox_bytes, _end_all_stays)
         self._name = secrets.token_hex(4)
+        self._beacon = Beacon(self._name, self._broker, self._node.membership)
         self._joins = 0
 
     async def __aenter__(self) -> Self:
@@ -132,7 +136,7 @@ class Rooms(Publisher):
                 f"the rooms of this broker are in one process, but {workers} workers serve the app: "
                 "use a broker that several processes share, or --workers 1"
             )
-        await self._broker.open(self._node.deliver, self._retentions)
+        await self._open_broker()
         self._threads.open()
         self._open = True
         return self
@@ -150,6 +154,8 @@ class Rooms(Publisher):
             await self._callbacks.close()
         finally:
             await self._node.subscriptions.close()
+            await self._continuity.close()
+            await self._beacon.put_out()
             await self._broker.close()
 
     @contextlib.asynccontextmanager
@@ -334,6 +340,30 @@ class Rooms(Publisher):
         """Give the rooms that have members, on any node, and how many."""
         self._check_open()
         return await self._broker.rooms()
+
+    async def nodes(self) -> list[NodeInfo]:
+        """Give the processes that share the broker, this one among them, as each told lately."""
+        self._check_open()
+        return [NodeInfo.from_bytes(node) for node in await self._broker.present(NODES)]
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the rooms are open, and their broker can be reached, as far as is known."""
+        return self._open and self._broker.reachable
+
+    async def _open_broker(self) -> None:
+        node = self._node
+        if self._broker.many_processes:
+            deliver = self._continuity.open(node.deliver, node.lose)
+            returned = self._continuity.returned
+            await self._broker.open(deliver, self._retentions, returned=returned, vanished=node.vanished)
+        else:
+            await self._broker.open(node.deliver, self._retentions)
+        try:
+            await self._beacon.light()
+        except BaseException:
+            await self._broker.close()
+            raise
 
     def _stay(
         self,

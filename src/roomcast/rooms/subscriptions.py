@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from roomcast.errors import BrokerUnavailable
-
-if TYPE_CHECKING:
-    from roomcast.rooms.brokers.base import Broker
 
 logger = logging.getLogger("roomcast.rooms")
 
@@ -17,6 +14,16 @@ LINGER = 1.0
 """How many seconds a room that nobody needs stays subscribed: most often, somebody comes back."""
 MOST_LINGERING = 10_000
 """How many rooms that nobody needs stay subscribed at the most."""
+
+
+class Subscribable(Protocol):
+    """Where rooms are subscribed to: a broker, or what stands before it."""
+
+    async def subscribe(self, room: str) -> None:
+        """Receive the room's publications. May raise BrokerUnavailable."""
+
+    async def unsubscribe(self, room: str) -> None:
+        """Receive no more of the room. May raise BrokerUnavailable."""
 
 
 class Subscriptions:
@@ -30,7 +37,7 @@ class Subscriptions:
         linger: how many seconds a room stays subscribed that nobody needs any more.
     """
 
-    def __init__(self, broker: Broker, *, linger: float = LINGER) -> None:
+    def __init__(self, broker: Subscribable, *, linger: float = LINGER) -> None:
         self._broker = broker
         self._linger = linger
         self._rooms: dict[str, _Subscription] = {}

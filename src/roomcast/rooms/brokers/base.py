@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 Deliver: TypeAlias = Callable[[str, Position | None, bytes], None]
 """Called with the room, the position (None for what is not kept) and the payload; returns without waiting."""
+Returned: TypeAlias = Callable[[], None]
+"""Called where publications may have been missed, once every subscription is in place again."""
+Vanished: TypeAlias = Callable[[str, bytes], None]
+"""Called with the room and the presence of a member whose node is gone, on one node of all."""
+
+
+def do_nothing(*_arguments: object) -> None:
+    """Stand in for one who is told, where nobody is."""
 
 
 class Broker(ABC):
@@ -35,9 +43,25 @@ class Broker(ABC):
     def from_url(cls, url: str) -> Self:
         """Make the broker that a URL of its scheme names, without connecting; may raise ConfigurationError."""
 
+    @property
+    def reachable(self) -> bool:
+        """Whether it can be reached now, as far as is known. One that is in this process always can."""
+        return True
+
     @abstractmethod
-    async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT) -> None:
-        """Connect. From now on, hand what comes for subscribed rooms to `deliver`, in each room's order."""
+    async def open(
+        self,
+        deliver: Deliver,
+        retentions: Retentions = BY_DEFAULT,
+        *,
+        returned: Returned = do_nothing,
+        vanished: Vanished = do_nothing,
+    ) -> None:
+        """Connect. From now on, hand what comes for subscribed rooms to `deliver`, in each room's order.
+
+        A broker of many processes may lose its connection: it comes back by itself, for ever. It may then have
+        missed publications, or deliver some twice, and says so by `returned`.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -72,7 +96,7 @@ class Broker(ABC):
 
     @abstractmethod
     async def depart(self, room: str, member: str) -> None:
-        """Forget a member's presence."""
+        """Forget a member's presence, here first: where this raises, the presence expires."""
 
     @abstractmethod
     async def present(self, room: str) -> list[bytes]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomcast.rooms.brokers.base import Broker, Deliver
+from roomcast.rooms.brokers.base import Broker, Deliver, Returned, Vanished, do_nothing
+from roomcast.rooms.names import is_internal
 from roomcast.rooms.retention import BY_DEFAULT
 
 if TYPE_CHECKING:
@@ -17,19 +18,26 @@ class LocalBroker(Broker):
     many_processes = False
 
     def __init__(self) -> None:
-        self._deliver: Deliver = deliver_nothing
+        self._deliver: Deliver = do_nothing
         self._retentions: Retentions = BY_DEFAULT
         self._subscribed: set[str] = set()
         self._present: dict[str, dict[str, bytes]] = {}
 
-    async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT) -> None:
+    async def open(
+        self,
+        deliver: Deliver,
+        retentions: Retentions = BY_DEFAULT,
+        *,
+        returned: Returned = do_nothing,  # noqa: ARG002 - it never leaves
+        vanished: Vanished = do_nothing,  # noqa: ARG002 - nor does any other node, for there is none
+    ) -> None:
         """Hand publications to `deliver` from now on, and keep what `retentions` says."""
         self._deliver = deliver
         self._retentions = retentions
 
     async def close(self) -> None:
         """Forget who is here."""
-        self._deliver = deliver_nothing
+        self._deliver = do_nothing
         self._subscribed.clear()
         self._present.clear()
 
@@ -58,7 +66,7 @@ class LocalBroker(Broker):
 
     async def rooms(self) -> dict[str, int]:
         """Give the rooms that have members, and how many."""
-        return {room: len(present) for room, present in self._present.items()}
+        return {room: len(present) for room, present in self._present.items() if not is_internal(room)}
 
     def retention_of(self, room: str) -> Retention:
         """Give what a room keeps."""
@@ -66,7 +74,3 @@ class LocalBroker(Broker):
 
     def _in_use(self, room: str) -> bool:
         return room in self._subscribed or room in self._present
-
-
-def deliver_nothing(_room: str, _position: object, _payload: bytes) -> None:
-    """Stand in where the broker is not open."""

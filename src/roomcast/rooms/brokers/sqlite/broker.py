@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from roomcast.errors import BrokerUnavailable
+from roomcast.rooms.brokers.base import do_nothing
 from roomcast.rooms.brokers.local import LocalBroker
 from roomcast.rooms.brokers.sqlite.file import RoomsFile
 from roomcast.rooms.brokers.sqlite.requests import Locate, Publish, Read, Request, Sweep
@@ -20,7 +21,7 @@ from roomcast.rooms.retention import BY_DEFAULT, Retention
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomcast.rooms.brokers.base import Deliver
+    from roomcast.rooms.brokers.base import Deliver, Returned, Vanished
     from roomcast.rooms.brokers.history import History
     from roomcast.rooms.publication import Position
     from roomcast.rooms.retention import Retentions
@@ -72,7 +73,14 @@ class SqliteBroker(LocalBroker):
         """How many publications were carried to the members, but could not be kept."""
         return 0 if self._file is None else self._file.not_kept
 
-    async def open(self, deliver: Deliver, retentions: Retentions = BY_DEFAULT) -> None:
+    async def open(
+        self,
+        deliver: Deliver,
+        retentions: Retentions = BY_DEFAULT,
+        *,
+        returned: Returned = do_nothing,
+        vanished: Vanished = do_nothing,
+    ) -> None:
         """Take the file, and deliver from now on.
 
         Raises:
@@ -80,7 +88,7 @@ class SqliteBroker(LocalBroker):
             ConfigurationError: it cannot be a file of rooms.
             BrokerUnavailable: it cannot be used now.
         """
-        await super().open(deliver, retentions)
+        await super().open(deliver, retentions, returned=returned, vanished=vanished)
         loop = asyncio.get_running_loop()
         described = f"{retentions!r} {type(self).retention!r}"
         file = RoomsFile(self._location, self.retention_of, described, self._clock)
