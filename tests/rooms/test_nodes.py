@@ -14,7 +14,7 @@ import pytest
 from roomcast import NodeInfo, Rooms, RoomsClosed
 from roomcast.rooms import nodes
 from roomcast.rooms.names import NODES
-from tests.rooms.guests import DEADLINE, Guest
+from tests.rooms.guests import DEADLINE, Guest, settled
 
 
 async def test_a_node_says_what_it_is_and_how_many_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +28,7 @@ async def test_a_node_says_what_it_is_and_how_many_it_has(monkeypatch: pytest.Mo
         assert all(guest.member.id.startswith(node.id) for guest in guests)
         async with asyncio.timeout(DEADLINE):
             while (again := await rooms.nodes()) != [replace(node, members=3, rooms=2)]:
-                await asyncio.sleep(0)
+                await settled()
         assert again[0].id == node.id
         assert await rooms.active() == {"a": 2, "b": 1}, "the channel of the nodes is no room"
         for guest in guests:
@@ -50,5 +50,5 @@ async def test_a_node_that_closes_is_gone() -> None:
 
 
 def test_a_later_version_may_tell_more() -> None:
-    info = NodeInfo.from_bytes(b'{"id":"a","version":"9","host":"h","pid":1,"since":0,"members":1,"rooms":2,"x":3}')
-    assert info == NodeInfo("a", "9", "h", 1, 0, 1, 2)
+    told = b'{"id":"a","version":"9","host":"h","pid":1,"since":0,"members":1,"rooms":2,"load":3}'
+    assert NodeInfo.from_bytes(told) == NodeInfo("a", "9", "h", 1, 0, 1, 2)

@@ -25,7 +25,7 @@ logger = logging.getLogger("roomcast.rooms")
 TURN = 256
 """How many missed publications of a room are delivered in one turn of the event loop."""
 MOST_KEPT_BACK = 1 << 20
-"""How many bytes of a room's publications are kept back while its gap is filled. Beyond, the history is asked again."""
+"""How many bytes of a room's publications are kept back while its gap is filled. The history has the rest."""
 FILLERS = 16
 """How many rooms are looked through at once after the connection was lost."""
 RETRY = 0.25, 5.0
@@ -102,7 +102,7 @@ class Continuity:
         await self._broker.unsubscribe(room)
 
     def take(self, room: str, position: Position | None, payload: bytes) -> None:
-        """Take what the broker carries: pass it on, keep it back until its turn, or drop it where it came before."""
+        """Take what the broker carries: pass it on, keep it back until its turn, or drop what came before."""
         state = self._rooms.get(room)
         if state is None or position is None:
             self._deliver(room, position, payload)
@@ -145,13 +145,12 @@ class Continuity:
                 await self._fill(state)
             except Exception:
                 # A room that nobody fills would keep back all that comes, for ever.
-                logger.exception("what room %r missed could not be read: its members are told to resume", state.room)
+                logger.exception("what room %r missed cannot be read: its members are told to resume", state.room)
                 self._give_up(state, None)
 
     async def _fill(self, state: _Room) -> None:
         """Deliver what was missed, then what came meanwhile, until nothing is missing any more."""
-        assert state.last is not None
-        while not state.over:
+        while not state.over and state.last is not None:
             history = await self._history(state, state.last)
             if history is None:
                 return
@@ -182,10 +181,9 @@ class Continuity:
 
     def _deliver_kept_back(self, state: _Room) -> bool:
         """Deliver what was kept back while it follows on, and say whether nothing is missing."""
-        assert state.last is not None
         kept_back, complete = state.let_out()
         for position, payload in kept_back:
-            if _is_next(state.last, position):
+            if state.last is None or _is_next(state.last, position):
                 state.last = position
                 self._deliver(state.room, position, payload)
             elif not _came_before(state.last, position):

@@ -73,7 +73,7 @@ class ServerOutlet(Outlet, Protocol):
 
 
 class AsgiOutlet:
-    """An outlet on the plain ASGI `send` of any server: a bounded queue and one task that writes.
+    """An outlet on the plain ASGI `send` of any server: a bounded queue, written to that in a task.
 
     Args:
         send: the ASGI send callable of an accepted connection.
@@ -106,7 +106,7 @@ class AsgiOutlet:
         self._writer: asyncio.Task[None] | None = None
         self._turns: Turns | None = None
         self._has_a_turn = False
-        """Whether its writer is to be started, or runs. Where not, nothing waits."""
+        """Whether it is to be written, or is. Where not, nothing waits."""
         self._closed = False
         self._callbacks: list[Callable[[int, str], None]] = []
 
@@ -147,14 +147,14 @@ class AsgiOutlet:
         size = message.size + MESSAGE_BYTES
         return self._queue.offer(message, size, recipient, self.bound + MESSAGE_BYTES, self._in_flight)
 
-    def start(self) -> None:
-        """Start the writer, unless it runs or there is nothing to write."""
+    def _start(self) -> None:
+        """Have what waits written by a task of its own, without waiting for its turn."""
         if self._writer is None and (self._first is not None or len(self._queue)):
             self._writer = asyncio.create_task(self._write())
 
     async def drained(self) -> None:
         """Wait until the server has taken what waits, or the outlet has closed."""
-        self.start()
+        self._start()
         while self._writer is not None and not self._closed:
             await asyncio.wait([self._writer])
 
@@ -182,7 +182,7 @@ class AsgiOutlet:
         """
         self._closed = True
         self._callbacks.clear()
-        self.start()
+        self._start()
         writer = self._writer
         if writer is None:
             return
@@ -192,6 +192,12 @@ class AsgiOutlet:
             if not writer.done():
                 writer.cancel()
                 self._shut(CloseCode.ABNORMAL, "")
+
+    async def write(self, writer: asyncio.Task[None] | None) -> None:
+        """Write what is queued, now that it is its turn, unless that is being done, or is no longer to be done."""
+        if self._writer is None:
+            self._writer = writer
+            await self._write()
 
     async def _write(self) -> None:
         """Write what is queued, then end: the next offer starts it again."""

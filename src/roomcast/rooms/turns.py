@@ -1,31 +1,34 @@
-"""Turns: what can wait is started so much at a time that the event loop is never stopped for long."""
+"""Turns: connections are written to so many at a time that the event loop is never stopped for long."""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
-if TYPE_CHECKING:
-    import asyncio
-
 STARTS = 128
-"""How much is started in one turn of the event loop: some milliseconds' worth of writers."""
+"""How many are written to in one turn of the event loop: some milliseconds' worth."""
 
 
-class Startable(Protocol):
-    """What waits for its turn.
+class Writable(Protocol):
+    """What waits to be written to.
 
     It is kept as it is, and not as a function to call: an object made for each member of a room of thousands would
     have the garbage collector look through them all, for longer than everything else takes.
     """
 
-    def start(self) -> None:
-        """Begin. It must not raise."""
+    async def write(self, writer: asyncio.Task[None] | None) -> None:
+        """Write all that waits, in a task that may be cancelled meanwhile. It must raise nothing else."""
 
 
 class Turns:
-    """Starts `STARTS` things at once, and the rest in the next turns of the event loop, in order.
+    """Writes to `STARTS` in a turn of the event loop, and to the rest in the next ones, in order.
+
+    One task writes to one after the other, as long as none of them has it wait: mostly a server takes a message at
+    once, and a task for each would cost more than to send it. A task that had to wait for a peer goes on with that
+    one alone, and another one takes over the others in the next turn.
 
     Args:
         loop: the event loop.
@@ -33,25 +36,37 @@ class Turns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._started = 0
-        self._waiting: deque[Startable] = deque()
+        self._number = 0
+        self._is_due = False
+        self._waiting: deque[Writable] = deque()
+        self._writers: set[asyncio.Task[None]] = set()
 
-    def take(self, startable: Startable) -> None:
-        """Have something started: now, or as soon as it is its turn."""
-        if not self._started:
-            self._loop.call_soon(self._next)
-        if self._started < STARTS:
-            self._started += 1
-            startable.start()
-        else:
-            self._waiting.append(startable)
+    def take(self, writable: Writable) -> None:
+        """Have something written to, as soon as it is its turn."""
+        self._waiting.append(writable)
+        if not self._is_due:
+            self._is_due = True
+            self._begin()
 
-    def _next(self) -> None:
-        self._started = min(STARTS, len(self._waiting))
-        if self._started:
-            self._loop.call_soon(self._next)
-        for _ in range(self._started):
-            self._waiting.popleft().start()
+    def _begin(self) -> None:
+        self._number += 1
+        if not self._waiting:
+            self._is_due = False
+            return
+        # In no context of the handler that publishes: what waits may be of others, too.
+        writer = self._loop.create_task(self._write(self._number), context=contextvars.Context())
+        self._writers.add(writer)
+        writer.add_done_callback(self._writers.discard)
+        self._loop.call_soon(self._begin)  # right after what the writer can do without waiting
+
+    async def _write(self, turn: int) -> None:
+        writer = asyncio.current_task()
+        for _ in range(STARTS):
+            if not self._waiting:
+                return
+            await self._waiting.popleft().write(writer)
+            if turn != self._number:
+                return  # it had to wait: the next turn has begun, and what is left is that one's
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
