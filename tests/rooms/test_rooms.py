@@ -780,7 +780,7 @@ async def test_rooms_can_be_opened_again_after_they_were_closed() -> None:
 
 async def test_a_broker_that_does_not_open_leaves_the_rooms_closed() -> None:
     class Broken(MemoryBroker):
-        async def open(self, deliver: Any, _retentions: Any = None, **_told: Any) -> None:
+        async def open(self, deliver: Any, retentions: Any = None, **_told: Any) -> None:  # noqa: ARG002
             raise ConnectionRefusedError(deliver)
 
     rooms = Rooms(Broken())
