@@ -1,35 +1,25 @@
-"""The `roomcast` command.
-
-It exits with 0 after it did what was asked for, and that includes to stop: on Ctrl+C and on SIGTERM. It exits
-with 2 where something in its arguments or its environment cannot be, after one line on stderr that says what
-would be right, with 3 where the app's own startup failed, and with 1 where a broker did not take, or did not keep,
-what was to be published.
-"""
+"""`roomcast serve`: the chat, or any ASGI app."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import platform
 import signal
 import sys
 from contextlib import closing, contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from uvicorn.config import LOG_LEVELS
 
-from roomcast.errors import ConfigurationError, InvalidKey, InvalidRoomName
-from roomcast.protocol import compiled
-from roomcast.rooms import Rooms
-from roomcast.rooms.brokers import SCHEMES, check_broker_url, serves_many_processes
+from roomcast.cli.broker_url import checked_url
+from roomcast.errors import ConfigurationError
+from roomcast.rooms.brokers import SCHEMES, serves_many_processes
 from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
-from roomcast.serving.brokers import chat_broker, chat_url, history_note, make_chat_folder, try_broker
+from roomcast.serving.brokers import chat_broker, chat_url, history_note, try_broker
 from roomcast.serving.running import run
-from roomcast.serving.settings import Commands, Number, Switch, complain, gives_way, origin, setting, warn
+from roomcast.serving.settings import Number, Switch, complain, gives_way, origin, setting, warn
 from roomcast.serving.tcp import listening_on_port
 from roomcast.serving.tls import check_certificate
 from roomcast.serving.trial import try_aside
@@ -40,9 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHAT = AppReference("roomcast.chat.app", "create_app", factory=True)
-
-MAX_PUBLISHED = 16 << 20
-"""How many bytes `roomcast publish` takes."""
 
 SERVE_HELP = """Start the chat, or serve any ASGI app.
 
@@ -61,25 +48,7 @@ line wins.
 """
 
 
-@click.group(
-    cls=Commands,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.option("--version", "wants_version", is_flag=True, help="Show the version and exit.")
-@click.pass_context
-def main(ctx: click.Context, *, wants_version: bool) -> None:
-    """Real-time WebSockets for ASGI: rooms, presence, history, and a chat that runs with one command."""
-    if wants_version:
-        python = f"{platform.python_implementation()} {platform.python_version()}"
-        kind = "compiled" if compiled() else "interpreted"
-        click.echo(f"roomcast {version('roomcast')}, {kind} ({python}, uvicorn {version('uvicorn')})")
-        ctx.exit()
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
-
-
-@main.command(help=SERVE_HELP, short_help="Start the chat, or serve any ASGI app.")
+@click.command(help=SERVE_HELP, short_help="Start the chat, or serve any ASGI app.")
 @click.argument("app", metavar="[MODULE:ATTRIBUTE]", required=False, envvar="ROOMCAST_APP")
 @setting(
     "--host", default="127.0.0.1", metavar="HOST", help="Name or address to listen on; 0.0.0.0 or :: for all."
@@ -171,60 +140,11 @@ def serve(
     return 0
 
 
-PUBLISH_HELP = """Publish TEXT in ROOM, and print its position.
-
-With - as TEXT, what comes on the standard input is published, without its last line end.
-
-A SQLite file belongs to the process that has its rooms open. While a server has it, nothing else can publish
-there; while none has, what is published is in the history.
-
-\b
-Examples:
-  roomcast publish general "back at 9" --broker sqlite:////var/lib/chat.db
-  make test 2>&1 | roomcast publish builds - --key "$BUILD"
-"""
-
-
-@main.command(help=PUBLISH_HELP, short_help="Publish something in a room, from a script.")
-@click.argument("room")
-@click.argument("text")
-@setting("--broker", metavar="URL", help="The broker that has the room. [default: that of the chat]")
-@click.option("--key", metavar="KEY", help="Publish nothing if this key was published in the room lately.")
-@click.option("--binary", is_flag=True, help="Publish a binary message.")
-@click.pass_context
-def publish(ctx: click.Context, *, room: str, text: str, broker: str | None, key: str | None, binary: bool) -> int:
-    """Publish once, and return the exit code."""
-    url = chat_url() if broker is None else _checked(ctx, broker)
-    if broker is None:
-        make_chat_folder()
-    if url.startswith("memory:"):
-        raise ConfigurationError(
-            f"{origin(ctx, 'broker')}: memory:// is the memory of one process, which no other one reaches: name a "
-            "broker that keeps rooms outside of it, such as sqlite:///FILE while no server has that open"
-        )
-    data = sys.stdin.buffer.read(MAX_PUBLISHED + 1).removesuffix(b"\n") if text == "-" else os.fsencode(text)
-    if len(data) > MAX_PUBLISHED:
-        raise ConfigurationError(f"there are more than {MAX_PUBLISHED >> 20} MiB to publish: publish less at once")
-    os.environ["ROOMCAST_WORKERS"] = "1"  # whatever a server here is told
-
-    async def publish_once() -> None:
-        async with Rooms(url) as rooms:
-            click.echo(await rooms.publish(room, data if binary else data.decode(), key=key))
-
-    try:
-        asyncio.run(publish_once())
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"the text is not UTF-8 ({error.reason}): --binary publishes any bytes") from None
-    except (InvalidRoomName, InvalidKey) as error:
-        raise ConfigurationError(str(error)) from None
-    return 0
-
-
 def _settle_broker(ctx: click.Context, app: str | None, broker: str | None, workers: int) -> str:
     """Choose the broker, if there is to be one, and let the app know it; returns what is to be announced of it."""
     if broker is None and app is not None:
         return ""
-    url = _checked(ctx, broker) if broker is not None else chat_url()
+    url = checked_url(ctx, broker) if broker is not None else chat_url()
     if workers > 1 and not serves_many_processes(url):
         scheme = url.partition("://")[0]
         shared = [f"--broker {name}://…" for name, kind in SCHEMES.items() if kind.many_processes]
@@ -240,14 +160,6 @@ def _settle_broker(ctx: click.Context, app: str | None, broker: str | None, work
             warn(f"this chat keeps its history in memory, and only as long as it runs: {problem}")
     os.environ["ROOMCAST_BROKER"] = url
     return history_note(url) if app is None else ""
-
-
-def _checked(ctx: click.Context, broker: str) -> str:
-    try:
-        check_broker_url(broker)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{origin(ctx, 'broker')}: {error}") from None
-    return broker
 
 
 def _check_tls(ctx: click.Context, certfile: str | None, keyfile: str | None) -> str:
