@@ -37,15 +37,17 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 from redis import Redis
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError, TimeoutError
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as Unconnected
+from redis.exceptions import TimeoutError as Unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 DEADLINE = 20.0
 """Seconds that a server may take to do what it is asked for, on a loaded machine."""
@@ -178,7 +180,7 @@ class RedisServer:
         told: dict[str, Any] = self.command("INFO", section)
         return told
 
-    def wait_until(self, condition: Any, what: str) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
         """Wait until a condition holds.
 
         Raises:
@@ -217,7 +219,7 @@ class RedisServer:
         return []
 
     def _client(self) -> Redis:
-        timeouts = {"socket_timeout": DEADLINE, "socket_connect_timeout": DEADLINE}
+        timeouts: dict[str, Any] = {"socket_timeout": DEADLINE, "socket_connect_timeout": DEADLINE}
         if not self.port:
             return Redis(unix_socket_path=str(self.folder / "redis.sock"), **timeouts)
         if self._tls is not None:
@@ -231,7 +233,7 @@ class RedisServer:
             self.command("PING")
         except AuthenticationError:
             return True
-        except (ConnectionError, TimeoutError):
+        except (Unconnected, Unanswered):
             return False
         except RedisError:
             return True
@@ -291,8 +293,8 @@ class RedisCluster:
         self._running.close()
 
     def _knows_all(self, server: RedisServer) -> bool:
-        info = server.command("CLUSTER", "INFO")
-        return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == len(self.servers)
+        info = server.command("CLUSTER", "INFO").decode()
+        return "cluster_state:ok" in info and f"cluster_known_nodes:{len(self.servers)}" in info
 
 
 class RedisSentinels:
@@ -307,7 +309,9 @@ class RedisSentinels:
 
     def __init__(self, folder: Path, *settings: str) -> None:
         first = RedisServer(folder / "0", *settings)
-        second = RedisServer(folder / "1", f"replicaof 127.0.0.1 {first.port}", "repl-diskless-sync-delay 0", *settings)
+        second = RedisServer(
+            folder / "1", f"replicaof 127.0.0.1 {first.port}", "repl-diskless-sync-delay 0", *settings
+        )
         self.servers = [first, second]
         self.sentinel = _Sentinel(folder / "sentinel", self.NAME, first.port)
         self._running = ExitStack()
@@ -335,7 +339,9 @@ class RedisSentinels:
             self._running.enter_context(server)
         replica = self.servers[1]
         replica.wait_until(lambda: replica.info("replication")["master_link_status"] == "up", "follow the master")
-        self.sentinel.wait_until(lambda: self.sentinel.command("SENTINEL", "REPLICAS", self.NAME), "know the replica")
+        self.sentinel.wait_until(
+            lambda: self.sentinel.command("SENTINEL", "REPLICAS", self.NAME), "know the replica"
+        )
         return self
 
     def wait_for_failover(self) -> None:
