@@ -37,6 +37,7 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
@@ -283,7 +284,7 @@ class RedisCluster:
             bus = next(line.split()[1] for line in server._settings if line.startswith("cluster-port"))
             first.command("CLUSTER", "MEET", "127.0.0.1", server.port, bus)
         for server in self.servers:
-            server.wait_until(lambda server=server: self._knows_all(server), "join the cluster")
+            server.wait_until(partial(self._knows_all, server), "join the cluster")
         return self
 
     def __enter__(self) -> Self:

@@ -2,8 +2,8 @@
 
 It exits with 0 after it did what was asked for, and that includes to stop: on Ctrl+C and on SIGTERM. It exits
 with 2 where something in its arguments or its environment cannot be, after one line on stderr that says what
-would be right, with 3 where the app's own startup failed, and with 1 where a broker did not take, or did not keep,
-what was to be published.
+would be right, with 3 where the app's own startup failed or the broker could not be reached, and with 1 where a
+broker did not take, or did not keep, what was to be published.
 """
 
 from __future__ import annotations

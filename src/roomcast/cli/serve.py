@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from uvicorn.config import LOG_LEVELS
+from uvicorn.config import LOG_LEVELS, STARTUP_FAILURE
 
 from roomcast.cli.broker_url import checked_url
-from roomcast.errors import ConfigurationError
+from roomcast.errors import BrokerUnavailable, ConfigurationError
 from roomcast.rooms.brokers import SCHEMES, serves_many_processes
 from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
@@ -28,6 +28,8 @@ from roomcast.serving.unix import listening_on_path
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
+
+    from roomcast.rooms import Broker
 
 CHAT = AppReference("roomcast.chat.app", "create_app", factory=True)
 
@@ -76,7 +78,15 @@ line wins.
 @setting(
     "--broker",
     metavar="URL",
-    help="What carries messages and keeps the history: memory:// or sqlite:///FILE. The chat has its own file.",
+    help="What carries messages and keeps the history: memory://, sqlite:///FILE or redis://HOST. "
+    "The chat has its own file.",
+)
+@setting(
+    "--wait-for-broker",
+    default=0,
+    metavar="SECONDS",
+    type=Number("number of seconds: 0 is the least", 0),
+    help="How long to try again to reach a broker that cannot be reached at the start.",
 )
 @setting("--factory", is_flag=True, type=Switch(), help="ATTRIBUTE is a function that returns the app.")
 @setting(
@@ -99,6 +109,7 @@ def serve(
     workers: int,
     reload: bool,
     broker: str | None,
+    wait_for_broker: int,
     factory: bool,
     log_level: str,
 ) -> int:
@@ -114,7 +125,11 @@ def serve(
                 reload = False
             else:
                 workers = 1
-        note = _settle_broker(ctx, app, broker, workers)
+        try:
+            note = _settle_broker(ctx, app, broker, workers, wait_for_broker)
+        except BrokerUnavailable as error:
+            complain(str(error))
+            return STARTUP_FAILURE
         scheme = _check_tls(ctx, certfile, keyfile)
         reference = _reference(ctx, app, factory=factory)
         os.environ["ROOMCAST_WORKERS"] = str(workers)  # how many there are is each one's to know
@@ -140,20 +155,23 @@ def serve(
     return 0
 
 
-def _settle_broker(ctx: click.Context, app: str | None, broker: str | None, workers: int) -> str:
+def _settle_broker(ctx: click.Context, app: str | None, broker: str | None, workers: int, wait: float) -> str:
     """Choose the broker, if there is to be one, and let the app know it; returns what is to be announced of it."""
     if broker is None and app is not None:
         return ""
     url = checked_url(ctx, broker) if broker is not None else chat_url()
     if workers > 1 and not serves_many_processes(url):
         scheme = url.partition("://")[0]
-        shared = [f"--broker {name}://…" for name, kind in SCHEMES.items() if kind.many_processes]
+        shared: dict[type[Broker], str] = {}  # the first scheme of each
+        for name, kind in SCHEMES.items():
+            if kind.many_processes:
+                shared.setdefault(kind, f"--broker {name}://…")
         raise ConfigurationError(
             f"{origin(ctx, 'workers')} {workers} needs a broker that several processes share, which {scheme}:// "
-            f"is not: use {' or '.join([*shared, '--workers 1'])}"
+            f"is not: use {' or '.join([*shared.values(), '--workers 1'])}"
         )
     if broker is not None:
-        try_broker(url)
+        try_broker(url, wait)
     else:
         url, problem = chat_broker()
         if problem:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from platformdirs import user_state_path
 
 from roomcast.errors import BrokerInUse, BrokerUnavailable, ConfigurationError
 from roomcast.rooms.brokers import DEFAULT_URL, broker_from_url
+from roomcast.rooms.brokers.redis.url import FORMS
+from roomcast.rooms.brokers.redis.url import Location as RedisLocation
 from roomcast.rooms.brokers.sqlite.url import Location
+from roomcast.serving.settings import warn
+
+if TYPE_CHECKING:
+    from roomcast.rooms.brokers.base import Broker
+
+TRY_INTERVAL = 0.5
+"""How many seconds lie between two attempts to reach a broker that is waited for."""
+WORD_INTERVAL = 5.0
+"""How many seconds lie between two lines that say so."""
 
 
 class ChatBroker(NamedTuple):
@@ -60,26 +71,49 @@ def chat_broker() -> ChatBroker:
     return ChatBroker(url)
 
 
-def try_broker(url: str) -> None:
-    """Find out whether a broker of one process can be opened by this one, so that a server starts or says why not.
+def try_broker(url: str, wait: float = 0.0) -> None:
+    """Find out whether a broker can be opened, so that a server starts or says why not.
+
+    Args:
+        url: the broker's.
+        wait: for how many seconds one that cannot be reached is tried again, where several processes share it.
 
     Raises:
         BrokerInUse: another process has it.
+        BrokerUnavailable: it cannot be reached.
         ConfigurationError: it cannot be opened.
     """
     broker = broker_from_url(url)
+    try:
+        asyncio.run(_open_within(wait if broker.many_processes else 0.0, broker))
+    except BrokerUnavailable as error:
+        if broker.many_processes:
+            raise
+        raise ConfigurationError(str(error)) from None
 
-    async def open_and_close() -> None:
-        await broker.open(lambda *_: None)
-        await broker.close()
 
-    if not broker.many_processes:
+async def _open_within(seconds: float, broker: Broker) -> None:
+    loop = asyncio.get_running_loop()
+    deadline, next_word = loop.time() + seconds, 0.0
+    while True:
         try:
-            asyncio.run(open_and_close())
+            await broker.open(lambda *_: None)
         except BrokerUnavailable as error:
-            raise ConfigurationError(str(error)) from None
+            remaining = deadline - loop.time()
+            if remaining <= 0:
+                raise
+            if loop.time() >= next_word:
+                next_word = loop.time() + WORD_INTERVAL
+                warn(f"{error}; it is tried again for {remaining:.0f} s")
+            await asyncio.sleep(min(TRY_INTERVAL, remaining))
+        else:
+            await broker.close()
+            return
 
 
 def history_note(url: str) -> str:
     """Say where the history of a chat is, for the line that it starts with; "" where that is nowhere for long."""
-    return f"history in {Location.parse(url).path}; " if url.startswith("sqlite:") else ""
+    scheme = url.partition("://")[0]
+    if scheme == "sqlite":
+        return f"history in {Location.parse(url).path}; "
+    return f"history in {RedisLocation.parse(url)}; " if scheme in FORMS else ""

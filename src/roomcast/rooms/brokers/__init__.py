@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from roomcast.errors import UnknownBroker
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.brokers.redis import RedisBroker
+from roomcast.rooms.brokers.redis.url import FORMS
 from roomcast.rooms.brokers.sqlite import SqliteBroker
 
 if TYPE_CHECKING:
@@ -14,7 +16,11 @@ if TYPE_CHECKING:
 
     from roomcast.rooms.brokers.base import Broker
 
-SCHEMES: Mapping[str, type[Broker]] = {"memory": MemoryBroker, "sqlite": SqliteBroker}
+SCHEMES: Mapping[str, type[Broker]] = {
+    "memory": MemoryBroker,
+    "sqlite": SqliteBroker,
+    **dict.fromkeys(FORMS, RedisBroker),
+}
 """Which broker serves which scheme."""
 DEFAULT_URL = "memory://"
 """The broker of whoever names none."""
