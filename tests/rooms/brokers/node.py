@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from roomcast import Position
 from roomcast.rooms.retention import BY_DEFAULT, Retentions
@@ -16,14 +16,24 @@ Delivery: TypeAlias = tuple[str, Position | None, bytes]
 
 
 class Node:
-    """A broker, and the deliveries that nobody has looked at yet."""
+    """A broker, and what nobody has looked at yet of what it told.
+
+    Attributes:
+        returned: set where the broker said that something may have been missed.
+        vanished: the rooms and presences of members whose node died.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self.returned = asyncio.Event()
+        self.vanished: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
         self._delivered: asyncio.Queue[Delivery] = asyncio.Queue()
 
     async def open(self, retentions: Retentions = BY_DEFAULT) -> None:
-        await self.broker.open(self._note, retentions)
+        more: dict[str, Any] = {}
+        if type(self.broker).many_processes:
+            more = {"returned": self.returned.set, "vanished": lambda *told: self.vanished.put_nowait(told)}
+        await self.broker.open(self._note, retentions, **more)
 
     def _note(self, room: str, position: Position | None, payload: bytes) -> None:
         self._delivered.put_nowait((room, position, payload))
