@@ -48,7 +48,9 @@ async def test_a_server_that_is_frozen_does_not_answer(redis: RedisServer) -> No
 @pytest.mark.parametrize("login", ["", ":hunter2@", "nobody:hunter2@"])
 async def test_who_is_not_let_in_is_told_so(tmp_path: Path, login: str) -> None:
     with RedisServer(tmp_path / "redis", "requirepass secret") as redis:
-        assert "does not accept the user and the password" in await refused(f"redis://{login}127.0.0.1:{redis.port}")
+        assert "does not accept the user and the password" in await refused(
+            f"redis://{login}127.0.0.1:{redis.port}"
+        )
         broker = broker_from_url(f"redis://:secret@127.0.0.1:{redis.port}/3")
         await broker.open(lambda *_: None)
         await broker.close()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.sentinel import Sentinel
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as Unconnected
 
 from roomcast.errors import BrokerUnavailable
 
@@ -97,6 +98,8 @@ class Connections:
         sentinel = Sentinel(list(self._location.addresses), sentinel_kwargs=settings)
         try:
             host, port = await sentinel.discover_master(self._location.name)
+        except MasterNotFoundError:
+            raise Unconnected("none of them knows a master of that name that runs") from None
         finally:
             for client in sentinel.sentinels:
                 await client.aclose()
@@ -144,4 +147,6 @@ def _meaning(error: BaseException) -> str:
         return "is a replica, which takes nothing: name the master, or redis+sentinel:// which knows it"
     if isinstance(error, TimeoutError) or "Timeout" in text:
         return "does not answer"
+    if isinstance(error, ResponseError):
+        return f"refuses: {text}"
     return f"cannot be reached: {text}"

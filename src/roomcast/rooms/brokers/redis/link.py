@@ -80,6 +80,7 @@ class Link(Reconnecting):
         greet: is given each new connection, and gives the life of the server's data, which all scripts get.
         trouble: is told where a connection cannot be had.
         elsewhere: is given the calls that the server says are not its own, or not now.
+        connected: is called when there is a connection.
         failed: is called after each connection that was lost.
     """
 
@@ -91,9 +92,10 @@ class Link(Reconnecting):
         trouble: Trouble,
         *,
         elsewhere: Callable[[Call, str], None],
+        connected: Callable[[], None],
         failed: Callable[[], None],
     ) -> None:
-        super().__init__(connect, trouble, location.settings.timeout, failed)
+        super().__init__(connect, trouble, location.settings.timeout, connected=connected, failed=failed)
         self._location = location
         self._greeting = greet
         self._elsewhere = elsewhere

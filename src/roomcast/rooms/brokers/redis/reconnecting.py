@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from roomcast.errors import BrokerUnavailable
@@ -66,14 +67,25 @@ class Reconnecting(ABC):
         connect: opens one.
         trouble: is told where that fails.
         timeout: after how many seconds without an answer the connection counts as lost.
+        connected: is called when there is a connection.
         failed: is called after each connection that was lost, or could not be had.
     """
 
-    def __init__(self, connect: Connect, trouble: Trouble, timeout: float, failed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        trouble: Trouble,
+        timeout: float,
+        *,
+        connected: Callable[[], None],
+        failed: Callable[[], None],
+    ) -> None:
         self._connect = connect
         self._trouble = trouble
         self._timeout = timeout
+        self._connected = connected
         self._failed = failed
+        self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._timer: asyncio.TimerHandle | None = None
@@ -112,6 +124,10 @@ class Reconnecting(ABC):
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+
+    def hurry(self) -> None:
+        """Try to connect now, and not later: the server is there."""
+        self._hurry.set()
 
     def drop(self) -> None:
         """End the connection, if there is one, so that another one is opened."""
@@ -158,14 +174,17 @@ class Reconnecting(ABC):
             except (*LOST, BrokerUnavailable) as error:
                 self._problem = self._trouble.tell(error)
             self._failed()
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come at once
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311 - not all at once
+                    await self._hurry.wait()
             delay = min(delay * 2, LONGEST_DELAY)
 
     async def _use(self, connection: AbstractConnection) -> None:
         """Use a connection until it is over, and raise why it is."""
         self._tasks = asyncio.create_task(self._read(connection)), asyncio.create_task(self._write(connection))
         self._up.set()
-        self._trouble.over()
+        self._hurry.clear()
+        self._connected()
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

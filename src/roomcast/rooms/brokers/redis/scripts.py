@@ -12,7 +12,7 @@ Of a room there are, all in one slot of a cluster:
 
 The stream is trimmed now and then, and holds up to an eighth more than the room keeps until it is read. The life
 of the data is a number that grows whenever something may have been lost of it; a room that has a smaller one
-than the script is given goes on counting in a new epoch.
+than the script is given goes on counting in a new epoch. It is the last argument of every script.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ local present = redis.call('HGETALL', KEYS[1])
 for index = 1, #present, 2 do
     if names[string.match(present[index + 1], '^([^ ]*) ')] then redis.call('HDEL', KEYS[1], present[index]) end
 end
-for index = count + 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
+for index = count + 2, #ARGV - 1, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
 redis.call('PEXPIRE', KEYS[1], {IDLE_MS})
 return redis.status_reply('OK')
 """)

@@ -45,16 +45,24 @@ class Shard:
     def __init__(self, shards: Shards, connect: Connect, life_key: str) -> None:
         location, trouble = shards.location, shards.trouble
         self.life = Life(location, shards.names, shards.scripts, life_key, sharded=shards.sharded)
+        self._shards = shards
         self.link = Link(
-            location, connect, self.life.greet, trouble, elsewhere=shards.elsewhere, failed=shards.look_again
+            location,
+            connect,
+            self.life.greet,
+            trouble,
+            elsewhere=shards.elsewhere,
+            connected=self._connected,
+            failed=shards.look_again,
         )
         self.subscriber = Subscriber(
             connect,
             partial(shards.take, self.life),
-            shards.subscriber_returned,
+            shards.owe_return,
             trouble,
             location.settings.timeout,
             sharded=shards.sharded,
+            connected=self._connected,
             failed=shards.look_again,
         )
 
@@ -62,6 +70,11 @@ class Shard:
     def reachable(self) -> bool:
         """Whether both connections are there."""
         return self.link.reachable and self.subscriber.reachable
+
+    def _connected(self) -> None:
+        self.link.hurry()
+        self.subscriber.hurry()
+        self._shards.connected()
 
     def start(self) -> None:
         """Connect."""
@@ -110,6 +123,7 @@ class Shards:
         self.take = take
         self.trouble = Trouble(location)
         self._returned = returned
+        self._owes_return = False
         self._all: list[Shard] = []
 
     @property
@@ -155,9 +169,18 @@ class Shards:
     def look_again(self) -> None:
         """Note that a connection was lost."""
 
-    def subscriber_returned(self) -> None:
+    def owe_return(self) -> None:
         """Note that all subscriptions at one server are in place again."""
-        if all(shard.subscriber.reachable for shard in self._all):
+        self._owes_return = True
+        self.connected()
+
+    def connected(self) -> None:
+        """Note that there is a connection that was not: once all are there, say so."""
+        if not self.reachable:
+            return
+        self.trouble.over()
+        if self._owes_return:
+            self._owes_return = False
             self._returned()
 
     async def _try(self, connect: Connect, life: Life) -> None:
@@ -289,7 +312,7 @@ class ClusterShards(Shards):
             with contextlib.suppress(TimeoutError, BrokerUnavailable):
                 async with asyncio.timeout(self.location.settings.timeout):
                     await asyncio.gather(*waiters)
-            self._returned()
+            self.owe_return()
 
     def _shard(self, address: Address, slot: int) -> Shard:
         return Shard(self, partial(self.connections.connect_to, address), self.names.life(slot))

@@ -38,6 +38,7 @@ class Subscriber(Reconnecting):
         trouble: is told where a connection cannot be had.
         timeout: after how many seconds without an answer the connection counts as lost.
         sharded: whether the channels are those of a cluster's slots.
+        connected: is called when there is a connection.
         failed: is called after each connection that was lost, and where a channel has gone to another server.
     """
 
@@ -50,9 +51,10 @@ class Subscriber(Reconnecting):
         timeout: float,
         *,
         sharded: bool,
+        connected: Callable[[], None],
         failed: Callable[[], None],
     ) -> None:
-        super().__init__(connect, trouble, timeout, failed)
+        super().__init__(connect, trouble, timeout, connected=connected, failed=failed)
         self._take = take
         self._returned = returned
         self._subscribe_command = b"SSUBSCRIBE" if sharded else b"SUBSCRIBE"
@@ -139,11 +141,11 @@ class Subscriber(Reconnecting):
         self._changed = dict.fromkeys(self._rooms)
         self._is_returning = self._was_up
         self._was_up = True
-        if self._is_returning and not self._rooms:
-            self._is_back()
         self._wake.set()
 
     async def _write(self, connection: AbstractConnection) -> None:
+        if self._is_returning and not self._rooms:
+            self._is_back()
         while True:
             await self._wake.wait()
             self._wake.clear()
