@@ -127,7 +127,8 @@ class Reconnecting(ABC):
 
     def hurry(self) -> None:
         """Try to connect now, and not later: the server is there."""
-        self._hurry.set()
+        if not self._up.is_set():
+            self._hurry.set()
 
     def drop(self) -> None:
         """End the connection, if there is one, so that another one is opened."""
@@ -177,13 +178,13 @@ class Reconnecting(ABC):
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311 - not all at once
                     await self._hurry.wait()
+            self._hurry.clear()
             delay = min(delay * 2, LONGEST_DELAY)
 
     async def _use(self, connection: AbstractConnection) -> None:
         """Use a connection until it is over, and raise why it is."""
         self._tasks = asyncio.create_task(self._read(connection)), asyncio.create_task(self._write(connection))
         self._up.set()
-        self._hurry.clear()
         self._connected()
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
