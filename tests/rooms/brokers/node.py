@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from roomcast import Position
 from roomcast.rooms.retention import BY_DEFAULT, Retentions
@@ -30,13 +30,13 @@ class Node:
         self._delivered: asyncio.Queue[Delivery] = asyncio.Queue()
 
     async def open(self, retentions: Retentions = BY_DEFAULT) -> None:
-        more: dict[str, Any] = {}
-        if type(self.broker).many_processes:
-            more = {"returned": self.returned.set, "vanished": lambda *told: self.vanished.put_nowait(told)}
-        await self.broker.open(self._note, retentions, **more)
+        await self.broker.open(self._note, retentions, returned=self.returned.set, vanished=self._note_vanished)
 
     def _note(self, room: str, position: Position | None, payload: bytes) -> None:
         self._delivered.put_nowait((room, position, payload))
+
+    def _note_vanished(self, room: str, presence: bytes) -> None:
+        self.vanished.put_nowait((room, presence))
 
     async def delivered(self) -> Delivery:
         """Wait for the next delivery."""

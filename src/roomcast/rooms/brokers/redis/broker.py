@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from roomcast.errors import BrokerUnavailable, ConfigurationError
-from roomcast.rooms.brokers.base import Broker
+from roomcast.rooms.brokers.base import Broker, do_nothing
 from roomcast.rooms.brokers.history import History
 from roomcast.rooms.brokers.redis.url import Location
 from roomcast.rooms.brokers.space import Space
@@ -18,9 +18,9 @@ from roomcast.rooms.publication import Position
 from roomcast.rooms.retention import BY_DEFAULT, Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
 
-    from roomcast.rooms.brokers.base import Deliver
+    from roomcast.rooms.brokers.base import Deliver, Returned, Vanished
     from roomcast.rooms.brokers.redis.presence import Presences
     from roomcast.rooms.brokers.redis.shards import Shards
     from roomcast.rooms.retention import Retentions
@@ -57,6 +57,7 @@ class RedisBroker(Broker):
         self._location = location
         self._shards: Shards | None = None
         self._presences: Presences | None = None
+        self._remembering: asyncio.Task[None] | None = None
         self._is_open = False
         self._space = Space(WAITING_BYTES)
         self._name = secrets.token_hex(4)
@@ -83,8 +84,8 @@ class RedisBroker(Broker):
         deliver: Deliver,
         retentions: Retentions = BY_DEFAULT,
         *,
-        returned: Callable[[], None] = lambda: None,
-        vanished: Callable[[str, bytes], None] = lambda _room, _presence: None,
+        returned: Returned = do_nothing,
+        vanished: Vanished = do_nothing,
     ) -> None:
         """Connect, and deliver from now on.
 
@@ -93,7 +94,9 @@ class RedisBroker(Broker):
         """
         from roomcast.rooms.brokers.redis.opening import connected  # noqa: PLC0415 - it needs redis-py
 
-        self._shards, self._presences = await connected(self._location, deliver, returned, vanished)
+        self._shards, self._presences, self._remembering = await connected(
+            self._location, deliver, returned, vanished
+        )
         names = self._shards.names
 
         def room_of(room: str) -> _Room:
@@ -108,6 +111,8 @@ class RedisBroker(Broker):
         self._space.turn_away(_not_open())
         shards, presences = self._shards, self._presences
         self._presences = None
+        if self._remembering is not None:
+            self._remembering.cancel()
         if presences is not None:
             await presences.close()
         if shards is not None:

@@ -6,8 +6,16 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from redis.exceptions import ConnectionError as Unconnected
-from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from roomcast.rooms.brokers.redis.connections import pack, refusal
 from roomcast.rooms.brokers.redis.reconnecting import Reconnecting
@@ -27,9 +35,9 @@ if TYPE_CHECKING:
 
 WRITE_BYTES = 256 << 10
 """How many bytes of commands are written at a time."""
-ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "CROSSSLOT")
+ELSEWHERE = AskError, ClusterDownError, MovedError, TryAgainError
 """What a server of a cluster says where a command is not its own, or not now."""
-LATER = ("READONLY", "MASTERDOWN", "LOADING")
+LATER = MasterDownError, ReadOnlyError
 """What a server says that takes commands again after a while, or has given way to another one."""
 
 
@@ -43,11 +51,12 @@ class Call:
         answer: what comes of it.
         deadline: until when that is waited for, by the loop's clock.
         traced: whether its last argument is for how many milliseconds it may have been done already, "" at first.
+        asking: whether the server is to take it before the slot is its own, which is moving there.
         sent: when it was sent last; 0 where it was not.
         first_sent: when it was sent first; 0 where it was not.
     """
 
-    __slots__ = ("answer", "command", "deadline", "first_sent", "script", "sent", "tag", "traced")
+    __slots__ = ("answer", "asking", "command", "deadline", "first_sent", "script", "sent", "tag", "traced")
 
     def __init__(
         self,
@@ -65,6 +74,7 @@ class Call:
         self.deadline = deadline
         self.script = script
         self.traced = traced
+        self.asking = False
         self.sent = 0.0
         self.first_sent = 0.0
 
@@ -91,7 +101,7 @@ class Link(Reconnecting):
         greet: Greet,
         trouble: Trouble,
         *,
-        elsewhere: Callable[[Call, str], None],
+        elsewhere: Callable[[Call, ResponseError], None],
         connected: Callable[[], None],
         failed: Callable[[], None],
     ) -> None:
@@ -167,6 +177,10 @@ class Link(Reconnecting):
                     if call.answer.done():
                         continue  # nobody waits for it any more
                     data = self._packed(call, now)
+                    if call.asking:
+                        call.asking = False
+                        data = pack(("ASKING",)) + data
+                        self._sent.append(Call("", ("ASKING",), loop.create_future(), call.deadline))
                     self._sent.append(call)
                     packed.append(data)
                     size += len(data)
@@ -202,16 +216,15 @@ class Link(Reconnecting):
                 call.answer.set_result(reply)
 
     def _refused(self, call: Call, error: ResponseError) -> None:
-        text = str(error)
         if isinstance(error, NoScriptError) and call.script is not None:
             self._whole.add(call.script)
             self._again.append(call)
             self._wake.set()
-        elif text.startswith(ELSEWHERE):
-            self._elsewhere(call, text)
-        elif isinstance(error, ReadOnlyError) or text.startswith(LATER):
+        elif isinstance(error, ELSEWHERE):
+            self._elsewhere(call, error)
+        elif isinstance(error, LATER):
             self._sent.appendleft(call)
-            raise Unconnected(text)
+            raise error
         elif not call.answer.done():
             call.answer.set_exception(refusal(self._location, error))
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from roomcast.errors import BrokerUnavailable
 from roomcast.rooms.brokers.redis.scripts import BEGIN, FORGET, RENEW, RESTORE
+from roomcast.rooms.names import is_internal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from roomcast.rooms.brokers.base import Vanished
     from roomcast.rooms.brokers.redis.connections import Argument
     from roomcast.rooms.brokers.redis.names import Names
     from roomcast.rooms.brokers.redis.scripts import Script
@@ -26,8 +28,6 @@ RENEWALS = 3
 """How often a node's lease is renewed in the time that it is for."""
 ROOMS_AT_A_TIME = 100
 """How many rooms are put right, or cleared of a node, at a time."""
-INTERNAL = "\x01"
-"""What channels begin with that are no rooms."""
 
 
 class Presences:
@@ -44,7 +44,7 @@ class Presences:
         vanished: is called with the room and the presence of each member whose node has died, on one node only.
     """
 
-    def __init__(self, shards: Shards, names: Names, ttl: float, vanished: Callable[[str, bytes], None]) -> None:
+    def __init__(self, shards: Shards, names: Names, ttl: float, vanished: Vanished) -> None:
         self._shards = shards
         self._names = names
         self._ttl = ttl
@@ -64,7 +64,7 @@ class Presences:
         self._task = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
-        """Take back all that this node tells."""
+        """Take back all that this node tells, if the servers can be reached; else it expires."""
         if self._task is None:
             return
         self._task.cancel()
@@ -72,6 +72,9 @@ class Presences:
         self._task = None
         rooms = list(self._present)
         self._present.clear()
+        if not self._shards.reachable:
+            logger.warning("the broker cannot be told that this node ends; its presence will expire")
+            return
         try:
             await self._restore(rooms)
             await self._end(self._node)
@@ -112,7 +115,7 @@ class Presences:
         ):
             for room, count in zip(told[::2], told[1::2], strict=True):
                 name = room.decode()
-                if not name.startswith(INTERNAL):
+                if not is_internal(name):
                     counts[name] = counts.get(name, 0) + int(count)
         return counts
 

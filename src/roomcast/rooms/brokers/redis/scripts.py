@@ -266,6 +266,15 @@ return gone
 """Each presence is given to one caller only, however many ask."""
 
 
+REMEMBER = Script.of("""
+-- Keeps the order of a room from expiring. KEYS: the room. ARGV: for how many ms at the least.
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 and left < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return left
+""")
+"""A room that has members is in use, also where nothing is said in it."""
+
+
 class Scripts:
     """The scripts of one kind of Redis.
 
@@ -279,4 +288,4 @@ class Scripts:
 
     def all(self) -> tuple[Script, ...]:
         """Give all scripts, to be loaded."""
-        return self.publish, self.history, LIFE, MISSED, RENEW, BEGIN, RESTORE, FORGET
+        return self.publish, self.history, LIFE, MISSED, RENEW, BEGIN, RESTORE, FORGET, REMEMBER

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.exceptions import AskError, ResponseError
 from redis.exceptions import ConnectionError as Unconnected
-from redis.exceptions import ResponseError
 
 from roomcast.errors import BrokerUnavailable
 from roomcast.rooms.brokers.redis.connections import LOST, ask, let_go, refusal
@@ -151,8 +151,8 @@ class Shards:
         await self._start(self._all)
 
     async def settled(self) -> None:
-        """Wait for the answers that are still to come, for no longer than for any answer."""
-        answers = [answer for shard in self._all for answer in shard.link.answers()]
+        """Wait for the answers that are still to come from servers that can be reached, as long as for any."""
+        answers = [answer for shard in self._all if shard.reachable for answer in shard.link.answers()]
         if answers:
             await asyncio.wait(answers, timeout=self.location.settings.timeout)
 
@@ -161,10 +161,10 @@ class Shards:
         shards, self._all = self._all, []
         await asyncio.gather(*(shard.stop(why) for shard in shards))
 
-    def elsewhere(self, call: Call, error: str) -> None:
+    def elsewhere(self, call: Call, error: ResponseError) -> None:
         """Answer a call that a server says is not its own."""
         if not call.answer.done():
-            call.answer.set_exception(refusal(self.location, ResponseError(error)))
+            call.answer.set_exception(refusal(self.location, error))
 
     def look_again(self) -> None:
         """Note that a connection was lost."""
@@ -260,10 +260,11 @@ class ClusterShards(Shards):
         self._by_address.clear()
         await super().close(why)
 
-    def elsewhere(self, call: Call, error: str) -> None:
-        """Give a call to the master that has its slot now, once that is known."""
-        if error.startswith("CROSSSLOT"):
-            super().elsewhere(call, error)
+    def elsewhere(self, call: Call, error: ResponseError) -> None:
+        """Give a call to the master that has its slot now, once that is known, or is about to have it."""
+        if isinstance(error, AskError) and (target := self._by_address.get((error.host, error.port))) is not None:
+            call.asking = True
+            target.link.call(call)
             return
         self._moved.append(call)
         self.look_again()
