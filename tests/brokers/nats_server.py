@@ -17,11 +17,11 @@ NatsServer(folder, token="t")
 NatsServer(folder, "max_payload: 8KB")                 # any lines of nats-server.conf
 ```
 
-- `url` (nats://127.0.0.1:PORT), `url_of(login)`, `port`, `pid`, `running`, `log`; `start`, `stop`, `kill`, `freeze`,
-  `thaw`, `frozen`, `forget`, `configure`.
-- Leaving the `with` block kills whatever still runs. `start` returns once it greets who connects, which it does when
-  JetStream has read its files. Everything blocks, for tenths of a second: call it from a test with an event loop where
-  that may stand still so long, or through `asyncio.to_thread`.
+- `url` (nats://127.0.0.1:PORT), `url_of(login)`, `port`, `pid`, `running`, `log`; `start`, `stop`, `kill`,
+  `freeze`, `thaw`, `frozen`, `forget`, `configure`.
+- Leaving the `with` block kills whatever still runs. `start` returns once it greets who connects, which it does
+  when JetStream has read its files. Everything blocks, for tenths of a second: call it from a test with an event
+  loop where that may stand still so long, or through `asyncio.to_thread`.
 
 `NATS_SERVER` is the program, None where there is none; `needs_nats` skips a test there, unless CI=true.
 """
@@ -219,9 +219,7 @@ class NatsServer:
         if self._jetstream:
             yield f"jetstream {{ store_dir: {json.dumps(str(self.folder))} }}"
         if self._user:
-            yield (
-                f"authorization {{ user: {json.dumps(self._user)}, password: {json.dumps(self._password)} }}"
-            )
+            yield (f"authorization {{ user: {json.dumps(self._user)}, password: {json.dumps(self._password)} }}")
         elif self._token:
             yield f"authorization {{ token: {json.dumps(self._token)} }}"
         if self._tls is not None:

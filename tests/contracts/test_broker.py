@@ -6,6 +6,7 @@ A broker takes part by a `Nodes`: it makes brokers that share their rooms where 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,14 +14,16 @@ import pytest
 
 from roomcast import BrokerUnavailable, Position, Retention
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.brokers.nats import NatsBroker
 from roomcast.rooms.brokers.sqlite import SqliteBroker
 from roomcast.rooms.brokers.sqlite.url import Location
 from roomcast.rooms.retention import Retentions
+from tests.brokers.nats_server import NatsServer, needs_nats
 from tests.rooms.brokers.node import Node
 from tests.rooms.guests import DEADLINE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from roomcast.rooms import Broker
@@ -76,6 +79,22 @@ class SqliteNodes(Nodes):
         return SqliteBroker(Location(self._folder / f"{self._made}.db"))
 
 
+class NatsNodes(Nodes):
+    """The brokers of a test share a NATS server: the one of the whole run, where their names are their own."""
+
+    durable = True
+
+    def __init__(self, folder: Path, server: NatsServer) -> None:
+        super().__init__(folder)
+        self._url = f"{server.url}?prefix={secrets.token_hex(6)}"
+
+    async def make(self) -> Broker:
+        return NatsBroker.from_url(self._url)
+
+    async def make_again(self) -> Broker:
+        return await self.make()
+
+
 class Keeping(Protocol):
     """Opens a broker with the retention of each room."""
 
@@ -88,9 +107,22 @@ class Again(Protocol):
     async def __call__(self) -> Node: ...
 
 
-@pytest.fixture(params=[MemoryNodes, SqliteNodes], ids=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with NatsServer(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", pytest.param("nats", marks=needs_nats), "sqlite"])
 async def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Nodes]:
-    nodes: Nodes = request.param(tmp_path)
+    nodes: Nodes
+    match request.param:
+        case "memory":
+            nodes = MemoryNodes(tmp_path)
+        case "nats":
+            nodes = NatsNodes(tmp_path, request.getfixturevalue("nats_server"))
+        case _:
+            nodes = SqliteNodes(tmp_path)
     yield nodes
     await nodes.end()
 

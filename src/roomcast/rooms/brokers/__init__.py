@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomcast.errors import UnknownBroker
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.brokers.nats import NatsBroker
 from roomcast.rooms.brokers.sqlite import SqliteBroker
 
 if TYPE_CHECKING:
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
     from roomcast.rooms.brokers.base import Broker
 
-SCHEMES: Mapping[str, type[Broker]] = {"memory": MemoryBroker, "sqlite": SqliteBroker}
+SCHEMES: Mapping[str, type[Broker]] = {
+    "memory": MemoryBroker,
+    "nats": NatsBroker,
+    "nats+tls": NatsBroker,
+    "sqlite": SqliteBroker,
+}
 """Which broker serves which scheme."""
 DEFAULT_URL = "memory://"
 """The broker of whoever names none."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from roomcast.errors import BrokerUnavailable
 from roomcast.rooms.brokers.base import do_nothing
 from roomcast.rooms.brokers.local import LocalBroker
+from roomcast.rooms.brokers.space import Space
 from roomcast.rooms.brokers.sqlite.file import RoomsFile
 from roomcast.rooms.brokers.sqlite.requests import Locate, Publish, Read, Request, Sweep
-from roomcast.rooms.brokers.sqlite.space import Space
 from roomcast.rooms.brokers.sqlite.url import Location
 from roomcast.rooms.brokers.sqlite.writer import Writer
 from roomcast.rooms.retention import BY_DEFAULT, Retention
