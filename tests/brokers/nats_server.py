@@ -36,13 +36,13 @@ import socket
 import subprocess
 import time
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DEADLINE = 20.0
 """Seconds that a server may take to do what it is asked for, on a loaded machine."""
@@ -164,6 +164,7 @@ class NatsServer:
     def freeze(self) -> None:
         """Stop it in its tracks (SIGSTOP): its connections stay, and nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
+        self.wait_until(self._has_stopped, "stop")  # its threads do, one after the other
 
     def thaw(self) -> None:
         """Let it go on (SIGCONT)."""
@@ -228,6 +229,12 @@ class NatsServer:
                 f"key_file: {json.dumps(str(self._tls.key))} }}"
             )
         yield from self._settings
+
+    def _has_stopped(self) -> bool:
+        threads = Path(f"/proc/{self.pid}/task")
+        if not threads.is_dir():
+            return True  # not on Linux: nothing says so
+        return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads.glob("*/stat"))
 
     def _end(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -127,11 +127,12 @@ class NatsBroker(Broker):
         try:
             async with asyncio.timeout(self._location.timeout):
                 await asyncio.gather(*(room.close() for room in list(self._rooms.values())))
-                await self._presence.close()
+                await self._presence.leave()
         except TimeoutError:
             logger.warning("%s was not told that this node goes: it does not answer", self._location)
         finally:
             self._deliver, self._returned = deliver_nothing, _nothing
+            await self._presence.stop()
             if self._looking is not None:
                 self._looking.cancel()
             await link.close()
@@ -148,8 +149,7 @@ class NatsBroker(Broker):
         await link.subscribe(subject, self._receive)
         self._subscribed[subject] = state
         try:
-            # The server that repeats what it stores knows of the subscription once it has answered.
-            await self._log.stream.leading_last(self._subjects.log(room))
+            await self._log.stream.catch_up(self._subjects.loss)
         except BaseException:
             await self.unsubscribe(room)
             raise
@@ -250,8 +250,7 @@ class NatsBroker(Broker):
         await self._log.settle(found.created, found.last_sequence)
         self._forget_ends()
         await self._presence.settle(found.presence_ttl)
-        # The server that repeats what it stores knows of all subscriptions once it has answered.
-        await self._log.stream.leading_last(self._subjects.loss)
+        await self._log.stream.catch_up(self._subjects.loss)
         if self._settled:
             asyncio.get_running_loop().call_soon(self._returned)
 
@@ -261,7 +260,8 @@ class NatsBroker(Broker):
 
     def _lost(self) -> None:
         self._forget_ends()
-        self._returned()
+        if self.reachable:  # else it is told once all is there
+            self._returned()
 
     def _forget_ends(self) -> None:
         for room in self._rooms.values():

@@ -34,10 +34,11 @@ class Epochs:
         self._created = ""
         self.loss: Loss | None = None
 
-    def begin(self, created: str, loss: Loss | None) -> None:
-        """Take over what is known of the stream: when it was made, and the newest note of a loss."""
-        self._created = created
-        self.loss = loss
+    def begin(self, created: str, loss: Loss | None) -> bool:
+        """Take over when the stream was made, and the newest loss; says whether it is the same stream."""
+        same = created == self._created
+        self._created, self.loss = created, loss
+        return same
 
     def of_empty(self) -> str:
         """Give the epoch of a room that has no entry."""

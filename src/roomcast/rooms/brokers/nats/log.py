@@ -70,9 +70,9 @@ class Log:
             last_sequence: the number of its newest message.
         """
         noted = await self._noted_loss()
-        self._epochs.begin(created, noted)
+        same = self._epochs.begin(created, noted)
         (sequence, said), self._witness = self._witness, (0, "")
-        if sequence and await self._is_lost(sequence, said, last_sequence):
+        if same and sequence and await self._is_lost(sequence, said, last_sequence):
             token = said.rpartition(" ")[2]
             expected = {EXPECTED: str(noted.sequence if noted else 0)}
             with suppress(Refused):  # another node was first
@@ -90,10 +90,6 @@ class Log:
         """Remember what was seen: the number of an entry, and its header."""
         if sequence > self._witness[0]:
             self._witness = (sequence, said)
-
-    def forget(self) -> None:
-        """Forget what was seen: the stream is another one."""
-        self._witness = (0, "")
 
     def epoch_of(self, entry: Entry) -> str:
         """Give the epoch in which an entry counts."""

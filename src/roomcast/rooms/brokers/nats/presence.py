@@ -71,13 +71,18 @@ class Presence:
             await self._remove_dead()
             self._beating = asyncio.create_task(self._beat(ttl / 3))
 
-    async def close(self) -> None:
-        """Remove this node's members."""
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.wait([self._beating])
-            self._beating = None
+    async def stop(self) -> None:
+        """Give no sign of life any more."""
+        beating, self._beating = self._beating, None
+        if beating is not None:
+            beating.cancel()
+            await asyncio.wait([beating])
+
+    async def leave(self) -> None:
+        """Remove this node and its members."""
+        await self.stop()
         self._own.clear()
+        self._sign = 0
         try:
             await self._members.purge(self._subjects.members_of_node(self.node))
             await self._nodes.purge(self._subjects.node(self.node))

@@ -96,12 +96,15 @@ class Room:
             self._saying = asyncio.create_task(self._say_all())
 
     async def close(self) -> None:
-        """Wait until what is under way has an outcome."""
+        """Say nothing more, and wait until what is under way has an outcome; cancelled, it has none."""
         for said in self._queue:
             _fail(said, BrokerUnavailable("the broker is closed; nothing was published"))
         self._queue.clear()
-        if self._saying is not None:
-            await asyncio.wait([self._saying])
+        if (saying := self._saying) is not None:
+            try:
+                await asyncio.wait([saying])
+            finally:
+                saying.cancel()
 
     def heard(self, entry: Entry) -> None:
         """Note an entry that came."""
@@ -128,6 +131,10 @@ class Room:
                 except BrokerUnavailable as error:
                     for said in together:
                         _fail(said, error)
+                except asyncio.CancelledError:
+                    for said in together:
+                        _fail(said, BrokerUnavailable("the broker is closed; it may be published all the same"))
+                    raise
                 except Exception:
                     logger.exception("a publication could not be sent")
                     for said in together:

@@ -6,6 +6,7 @@ The requests are those of JetStream's own API, as nats-server 2.9 has them
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import suppress
 from datetime import datetime
@@ -72,6 +73,10 @@ class Stream:
     def __init__(self, link: Link, name: str) -> None:
         self._link = link
         self.name = name
+        self._asking: asyncio.Task[None] | None = None
+        """The question to the leader that is under way, or was the last one."""
+        self._catching_up: asyncio.Task[None] | None = None
+        """The next question to the leader, which is not under way yet."""
 
     async def api(self, verb: str, request: Mapping[str, Any] | None = None, suffix: str = "") -> dict[str, Any]:
         """Ask JetStream for something about the stream, and give the answer.
@@ -107,18 +112,29 @@ class Stream:
         """Give the first message of a subject, which may have wildcards, that has that number or a higher one."""
         return await self._get({"seq": max(sequence, 1), "next_by_subj": subject})
 
-    async def leading_last(self, subject: str) -> int:
-        """Give the number of the newest message of a subject, 0 for none, as the stream's leader has it.
+    async def catch_up(self, subject: str) -> None:
+        """Wait until the server that leads the stream knows of all that this node has subscribed to before.
 
-        Whatever this node has subscribed to before is known there once this has been answered.
+        It does once it has answered anything, as each server tells the others in order. One question serves all
+        who wait for it to be asked.
+
+        Args:
+            subject: any subject of the stream's; few messages with it are best.
         """
+        if self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._ask_leader(self._asking, subject))
+            self._catching_up.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+        await asyncio.shield(self._catching_up)
+
+    async def _ask_leader(self, before: asyncio.Task[None] | None, subject: str) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        self._asking, self._catching_up = self._catching_up, None
         try:
-            answer = await self.api("STREAM.MSG.GET", {"last_by_subj": subject})
+            await self.api("STREAM.MSG.GET", {"last_by_subj": subject})
         except Refused as error:
-            if error.code == NO_MESSAGE_FOUND:
-                return 0
-            raise
-        return int(answer["message"]["seq"])
+            if error.code != NO_MESSAGE_FOUND:
+                raise
 
     async def remove(self, sequence: int) -> None:
         """Remove a message, if it is there."""
