@@ -24,8 +24,9 @@ class NatsNode(Node):
 
     broker: NatsBroker
 
-    def __init__(self, broker: NatsBroker) -> None:
-        super().__init__(broker)
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(NatsBroker.from_url(url))
         self.returns = 0
         self.vanished: list[tuple[str, bytes]] = []
         self._returned = asyncio.Event()
@@ -77,7 +78,7 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
         server: NatsServer | None = None, settings: str = "", retentions: Retentions = BY_DEFAULT
     ) -> NatsNode:
         server = server or request.getfixturevalue("shared_server")
-        node = NatsNode(NatsBroker.from_url(f"{server.url}?prefix={prefix}{settings}"))
+        node = NatsNode(f"{server.url}?prefix={prefix}{settings}")
         await node.open(retentions)
         nodes.append(node)
         return node

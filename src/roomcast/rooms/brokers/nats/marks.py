@@ -55,6 +55,10 @@ class Marks:
                 return
         self._marks.append(Mark(sequence, offset, total, clock.time() if time is None else time))
 
+    def clear(self) -> None:
+        """Forget all, to note the room anew from its beginning."""
+        self._marks.clear()
+
     def up_to(self, offset: int) -> int:
         """Give the number in the stream of an entry up to which all offsets are at most that one, 0 for none."""
         return next((mark.sequence for mark in reversed(self._marks) if mark.offset <= offset), 0)

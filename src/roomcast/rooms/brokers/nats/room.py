@@ -247,7 +247,9 @@ class Room:
             if oldest is not None and self.marks.is_too_long(
                 oldest.first - 1, oldest.total, tail.offset, tail.total
             ):
-                for entry in await self._log.sizes(self.name):
+                entries = await self._log.sizes(self.name)
+                self.marks.clear()
+                for entry in entries:
                     self.marks.note(entry.sequence, entry.newest, entry.total, entry.time)
         before = self.marks.cut(tail.offset, tail.total)
         if before:
