@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomcast import BrokerUnavailable, Position, Retention
+from roomcast.rooms.brokers.nats import epochs
 from roomcast.rooms.brokers.nats.subjects import Subjects, name_of, token_of
 from roomcast.rooms.retention import Retentions
 from tests.brokers.nats_server import NatsServer, needs_nats
@@ -202,3 +205,23 @@ async def test_only_rooms_that_are_subscribed_are_sent_to_a_node(opened: Open) -
     for _ in range(2):
         await other.delivered()
     assert other.broker._link._connection.stats["in_msgs"] - before < 10  # type: ignore[union-attr]
+
+
+@needs_nats
+async def test_who_was_in_an_empty_room_has_missed_nothing_when_days_have_passed(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await opened()
+    empty = (await node.broker.history("r")).position
+    now = time.time()
+    monkeypatch.setattr(epochs, "time", SimpleNamespace(time=lambda: now + 3 * 86400.0))
+    later = (await node.broker.history("r")).position
+    assert later.offset == empty.offset == 0
+    assert later.epoch != empty.epoch
+    first = await node.broker.publish("r", b"a")
+    assert first == Position(1, later.epoch)
+    for since in (empty, later):
+        history = await node.broker.history("r", since=since)
+        assert (history.kept, history.complete) == ([(first, b"a")], True)
+    monkeypatch.setattr(epochs, "time", SimpleNamespace(time=lambda: now + 9 * 86400.0))
+    assert not (await node.broker.history("r", since=empty)).complete

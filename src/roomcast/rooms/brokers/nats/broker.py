@@ -9,8 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
 from roomcast.errors import BrokerUnavailable, ConfigurationError
-from roomcast.rooms.brokers.base import Broker
-from roomcast.rooms.brokers.local import deliver_nothing
+from roomcast.rooms.brokers.base import Broker, do_nothing
 from roomcast.rooms.brokers.nats.entry import HEADER, Entry, payloads_of
 from roomcast.rooms.brokers.nats.link import Link
 from roomcast.rooms.brokers.nats.log import Log
@@ -25,9 +24,7 @@ from roomcast.rooms.publication import Position
 from roomcast.rooms.retention import BY_DEFAULT, Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from roomcast.rooms.brokers.base import Deliver
+    from roomcast.rooms.brokers.base import Deliver, Returned, Vanished
     from roomcast.rooms.brokers.history import History
     from roomcast.rooms.brokers.nats.connection import Message
     from roomcast.rooms.retention import Retentions
@@ -58,8 +55,8 @@ class NatsBroker(Broker):
     def __init__(self, location: Location) -> None:
         self._location = location
         self._subjects = Subjects(location.prefix)
-        self._deliver: Deliver = deliver_nothing
-        self._returned: Callable[[], None] = _nothing
+        self._deliver: Deliver = do_nothing
+        self._returned: Returned = do_nothing
         self._retentions: Retentions = BY_DEFAULT
         self._link: Link | None = None
         self._log: Log
@@ -93,8 +90,8 @@ class NatsBroker(Broker):
         deliver: Deliver,
         retentions: Retentions = BY_DEFAULT,
         *,
-        returned: Callable[[], None] = lambda: None,
-        vanished: Callable[[str, bytes], None] = lambda _room, _presence: None,
+        returned: Returned = do_nothing,
+        vanished: Vanished = do_nothing,
     ) -> None:
         """Connect, make the streams unless they are there, and deliver from now on.
 
@@ -131,7 +128,7 @@ class NatsBroker(Broker):
         except TimeoutError:
             logger.warning("%s was not told that this node goes: it does not answer", self._location)
         finally:
-            self._deliver, self._returned = deliver_nothing, _nothing
+            self._deliver, self._returned = do_nothing, do_nothing
             await self._presence.stop()
             if self._looking is not None:
                 self._looking.cancel()
@@ -247,7 +244,7 @@ class NatsBroker(Broker):
         )
         if not self._settled:
             await self._link.subscribe(self._subjects.loss, self._hear_of_loss)
-        await self._log.settle(found.created, found.last_sequence)
+        await self._log.settle(found)
         self._forget_ends()
         await self._presence.settle(found.presence_ttl)
         await self._log.stream.catch_up(self._subjects.loss)
@@ -290,10 +287,6 @@ class NatsBroker(Broker):
         if self._link is None:
             raise _not_open()
         return self._link
-
-
-def _nothing() -> None:
-    """Stand in where nobody wants to know."""
 
 
 def _from_the_start(_offset: int) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomcast.rooms.brokers.nats.stream import Stream
+    from roomcast.rooms.brokers.nats.streams import Found
     from roomcast.rooms.brokers.nats.subjects import Subjects
     from roomcast.rooms.retention import Retention
 
@@ -62,17 +63,12 @@ class Log:
         self._witness: tuple[int, str] = (0, "")
         """The newest message that this node has seen, to find it again after a lost connection."""
 
-    async def settle(self, created: str, last_sequence: int) -> None:
-        """Take over the stream as it is on a new connection, and note it there where something was lost.
-
-        Args:
-            created: when the stream was made.
-            last_sequence: the number of its newest message.
-        """
+    async def settle(self, found: Found) -> None:
+        """Take over the stream as it is on a new connection, and note it there where something was lost."""
         noted = await self._noted_loss()
-        same = self._epochs.begin(created, noted)
+        same = self._epochs.begin(found.created, noted, found.age)
         (sequence, said), self._witness = self._witness, (0, "")
-        if same and sequence and await self._is_lost(sequence, said, last_sequence):
+        if same and sequence and await self._is_lost(sequence, said, found.last_sequence):
             token = said.rpartition(" ")[2]
             expected = {EXPECTED: str(noted.sequence if noted else 0)}
             with suppress(Refused):  # another node was first
@@ -142,6 +138,8 @@ class Log:
         """
         last = await self.newest(room)
         tail = self.tail_after(last)
+        if since is not None and not since.offset and self._epochs.is_of_empty(since.epoch):
+            since = Position(0, tail.epoch)  # the room was empty, and all that came since is stored still
         same = since is not None and since.epoch == tail.epoch
         kept: list[tuple[Position, bytes]] = []
         if last is not None:

@@ -16,10 +16,10 @@ from roomcast.errors import BrokerUnavailable
 from roomcast.rooms.brokers.nats.failures import Refused
 from roomcast.rooms.brokers.nats.stream import EXPECTED
 from roomcast.rooms.brokers.nats.subjects import name_of
+from roomcast.rooms.names import is_internal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from roomcast.rooms.brokers.base import Vanished
     from roomcast.rooms.brokers.nats.stream import Stream
     from roomcast.rooms.brokers.nats.subjects import Subjects
 
@@ -27,8 +27,6 @@ logger = logging.getLogger("roomcast.rooms")
 
 BEATS = 30
 """How many signs of life lie between two looks for members of nodes that nobody saw go."""
-INTERNAL = "\x01"
-"""What the names of channels begin with that are no rooms."""
 AT_ONCE = 100
 """How many members are put back at the same time."""
 
@@ -43,9 +41,7 @@ class Presence:
         vanished: is called with the room and the presence of each member that this node removes for a dead one.
     """
 
-    def __init__(
-        self, members: Stream, nodes: Stream, subjects: Subjects, vanished: Callable[[str, bytes], None]
-    ) -> None:
+    def __init__(self, members: Stream, nodes: Stream, subjects: Subjects, vanished: Vanished) -> None:
         self.node = secrets.token_hex(6)
         self._members = members
         self._nodes = nodes
@@ -112,7 +108,7 @@ class Presence:
         rooms: dict[str, int] = {}
         for subject in await self._members.subjects(self._subjects.presences):
             room = name_of(subject.split(".")[3])
-            if not room.startswith(INTERNAL):
+            if not is_internal(room):
                 rooms[room] = rooms.get(room, 0) + 1
         return rooms
 
