@@ -191,6 +191,23 @@ async def test_presences_of_nodes_that_nobody_saw_die_vanish_at_the_next_start(o
     assert await node.broker.rooms() == {}
 
 
+async def test_who_departed_while_the_server_was_away_is_not_there_when_it_is_back(
+    server: NatsServer, opened: Open
+) -> None:
+    node = await opened(server, "&timeout=0.2&presence_ttl=1")
+    await node.broker.arrive("r", "m1", b"one")
+    await node.broker.arrive("r", "m2", b"two")
+    await asyncio.to_thread(server.kill)
+    for departing in (node.broker.depart("r", "m1"), node.broker.arrive("r", "m3", b"three")):
+        with pytest.raises(BrokerUnavailable):
+            await departing
+    await asyncio.to_thread(server.start)
+    await node.returned()
+    async with asyncio.timeout(DEADLINE):
+        while await node.broker.present("r") != [b"two"]:  # noqa: ASYNC110 - it is time that is waited for
+            await asyncio.sleep(0.05)
+
+
 async def test_a_stream_that_was_removed_is_made_again(opened: Open) -> None:
     node = await opened()
     await node.broker.subscribe("r")

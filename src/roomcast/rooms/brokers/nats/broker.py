@@ -138,7 +138,7 @@ class NatsBroker(Broker):
 
     async def subscribe(self, room: str) -> None:
         """Deliver the room's publications from now on."""
-        link = self._linked()
+        link = await self._ready()
         subject = self._subjects.live(room)
         if subject in self._subscribed:
             return
@@ -185,7 +185,7 @@ class NatsBroker(Broker):
         self, room: str, *, since: Position | None = None, limit: int | None = None, reverse: bool = False
     ) -> History:
         """Read what is kept of the room."""
-        self._linked()
+        await self._ready()
         retention = self._retentions.of(room, type(self).retention)
         state = self._rooms.get(room)
         start = state.marks.up_to if state is not None else _from_the_start
@@ -193,7 +193,7 @@ class NatsBroker(Broker):
 
     async def arrive(self, room: str, member: str, presence: bytes) -> None:
         """Note a member's presence."""
-        self._linked()
+        await self._ready()
         await self._presence.arrive(room, member, presence)
 
     async def depart(self, room: str, member: str) -> None:
@@ -203,12 +203,12 @@ class NatsBroker(Broker):
 
     async def present(self, room: str) -> list[bytes]:
         """Give the presence of all members in a room, on all nodes."""
-        self._linked()
+        await self._ready()
         return await self._presence.present(room)
 
     async def rooms(self) -> dict[str, int]:
         """Give the rooms that have members, on any node, and how many."""
-        self._linked()
+        await self._ready()
         return await self._presence.rooms()
 
     # What comes
@@ -282,6 +282,12 @@ class NatsBroker(Broker):
             else:
                 del self._rooms[oldest]
         return room
+
+    async def _ready(self) -> Link:
+        """Wait until NATS can be reached, for as long as the URL says."""
+        link = self._linked()
+        await link.available()
+        return link
 
     def _linked(self) -> Link:
         if self._link is None:

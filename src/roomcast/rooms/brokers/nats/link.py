@@ -133,11 +133,8 @@ class Link:
             self._next_renewal = now + RENEWAL_INTERVAL
             self._lost.set()
 
-    async def available(self, deadline: float) -> None:
-        """Wait until the broker can be reached.
-
-        Args:
-            deadline: when to give up, by the event loop's clock.
+    async def available(self) -> None:
+        """Wait until the broker can be reached, for as long as the URL says.
 
         Raises:
             Unreachable: it could not be until then.
@@ -145,7 +142,7 @@ class Link:
         if self._available.is_set():
             return
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(self._location.timeout):
                 await self._available.wait()
         except TimeoutError:
             raise self._unreachable() from None

@@ -48,6 +48,8 @@ class Presence:
         self._subjects = subjects
         self._vanished = vanished
         self._own: dict[str, _Member] = {}
+        self._behind: set[str] = set()
+        """The members of which the stream may say something else than what is wanted."""
         self._sign = 0
         """The number of this node's last sign of life, 0 for none."""
         self._alive: set[str] = set()
@@ -78,6 +80,7 @@ class Presence:
         """Remove this node and its members."""
         await self.stop()
         self._own.clear()
+        self._behind.clear()
         self._sign = 0
         try:
             await self._members.purge(self._subjects.members_of_node(self.node))
@@ -90,7 +93,12 @@ class Presence:
         subject = self._subjects.member(self.node, room, member)
         own = self._own.setdefault(subject, _Member())
         own.wanted = presence
-        await self._bring_about(subject, own)
+        try:
+            await self._bring_about(subject, own)
+        except BrokerUnavailable:
+            if own.wanted is presence:
+                own.wanted = None  # who could not arrive is not there
+            raise
 
     async def depart(self, room: str, member: str) -> None:
         """Forget a member's presence."""
@@ -113,17 +121,32 @@ class Presence:
         return rooms
 
     async def _bring_about(self, subject: str, own: _Member) -> None:
-        """Have the stream say of a member what is wanted, one step at a time."""
+        """Have the stream say of a member what is wanted, one step at a time; again later where that fails."""
+        self._behind.add(subject)
         async with own.changing:
             wanted = own.wanted
             if wanted is not None and wanted != own.known:
+                own.known, own.sequence = None, 0
                 own.sequence = (await self._members.put(subject, wanted)).sequence
                 own.known = wanted
             elif wanted is None:
                 if own.sequence:
                     await self._members.remove(own.sequence)
+                else:
+                    await self._members.purge(subject)
+                own.known, own.sequence = None, 0
+            if own.wanted == own.known:
+                self._behind.discard(subject)
                 if own.wanted is None:
                     self._own.pop(subject, None)
+
+    async def _catch_up(self) -> None:
+        """Have the stream say what it could not be told before."""
+        for subject in list(self._behind):
+            if (own := self._own.get(subject)) is not None:
+                await self._bring_about(subject, own)
+            else:
+                self._behind.discard(subject)
 
     # Signs of life
 
@@ -132,6 +155,7 @@ class Presence:
             await asyncio.sleep(interval)
             try:
                 await self._give_sign()
+                await self._catch_up()
                 await self._remove_dead()
             except BrokerUnavailable as error:
                 logger.debug("no sign of life could be given: %s", error)

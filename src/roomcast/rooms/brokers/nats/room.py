@@ -162,6 +162,7 @@ class Room:
         """Carry what is not kept. The answer to the question after it shows that the server has had it."""
         payloads = [said.payload for said in together]
         self._check_size(payloads)
+        await self._link.available()
         await self._link.send(self._live, b"".join(payloads), headers_of(payloads))
         tail = await self.newest()
         for said in together:
@@ -181,7 +182,7 @@ class Room:
         pause = FIRST_PAUSE
         while not all(said.done.done() for said in together):
             try:
-                await self._link.available(asyncio.get_running_loop().time() + ATTEMPT_SECONDS)
+                await self._link.available()
                 if unsure is not None:
                     found = await self._log.next(self.name, unsure + 1)
                     if found is not None and found.token == token:
