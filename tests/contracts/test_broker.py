@@ -14,10 +14,12 @@ import pytest
 
 from roomcast import BrokerUnavailable, Position, Retention
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.brokers.nats import NatsBroker
 from roomcast.rooms.brokers.redis import RedisBroker
 from roomcast.rooms.brokers.sqlite import SqliteBroker
 from roomcast.rooms.brokers.sqlite.url import Location
 from roomcast.rooms.retention import Retentions
+from tests.brokers.nats_server import NatsServer, needs_nats
 from tests.brokers.redis_server import RedisCluster, RedisServer, needs_redis
 from tests.rooms.brokers.node import Node
 from tests.rooms.guests import DEADLINE
@@ -107,6 +109,15 @@ class RedisClusterNodes(RedisNodes):
     server = "redis_cluster_url"
 
 
+class NatsNodes(RedisNodes):
+    """The same, on a server with JetStream."""
+
+    server = "nats_url"
+
+    async def make(self) -> Broker:
+        return NatsBroker.from_url(f"{self._server}?prefix={self._prefix}")
+
+
 class Keeping(Protocol):
     """Opens a broker with the retention of each room."""
 
@@ -124,6 +135,7 @@ KINDS = [
     pytest.param(SqliteNodes, id="sqlite"),
     pytest.param(RedisNodes, id="redis", marks=needs_redis),
     pytest.param(RedisClusterNodes, id="redis-cluster", marks=needs_redis),
+    pytest.param(NatsNodes, id="nats", marks=needs_nats),
 ]
 
 
@@ -137,6 +149,12 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def redis_cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster.url
+
+
+@pytest.fixture(scope="session")
+def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with NatsServer(tmp_path_factory.mktemp("nats")) as nats:
+        yield nats.url
 
 
 @pytest.fixture(params=KINDS)

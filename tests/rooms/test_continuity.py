@@ -26,6 +26,7 @@ class Remote(MemoryBroker):
     Attributes:
         is_deaf: whether what is published does not come here.
         is_cut: whether the history cannot be reached.
+        covers_empty: whether all is known that came since a room was empty, whatever its epoch was then.
         asked: how often the history was.
     """
 
@@ -35,6 +36,7 @@ class Remote(MemoryBroker):
         super().__init__()
         self.is_deaf = False
         self.is_cut = False
+        self.covers_empty = False
         self.asked = 0
         self.returned: Callable[[], None]
         self.vanished: Callable[[str, bytes], None]
@@ -55,6 +57,8 @@ class Remote(MemoryBroker):
         if self.is_cut:
             raise BrokerUnavailable("cut")
         await asyncio.sleep(0)
+        if self.covers_empty and (since := asked.get("since")) is not None and not since.offset:
+            asked["since"] = None
         return await super().history(room, **asked)
 
     def forget(self, room: str) -> None:
@@ -93,6 +97,19 @@ async def test_what_a_node_missed_comes_first_once_the_next_shows_the_gap(broker
         await rooms.publish("r", text)
     assert await guest.hears(6) == ["1", "2", "3", "4", "5", "6"]
     assert rooms._continuity.filled >= 2
+    await guest.leave()
+
+
+async def test_what_comes_first_to_a_room_that_was_empty_comes_also_where_it_begins_another_numbering(
+    broker: Remote, rooms: Rooms
+) -> None:
+    guest = await Guest(rooms, "r").enter()
+    broker.forget("r")
+    broker.covers_empty = True
+    await rooms.publish("r", "1")
+    await rooms.publish("r", "2")
+    assert await guest.hears(2) == ["1", "2"]
+    assert guest.client.close_code is None
     await guest.leave()
 
 

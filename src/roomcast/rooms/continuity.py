@@ -158,7 +158,7 @@ class Continuity:
                 self._give_up(state, history.position)
                 return
             for count, (position, payload) in enumerate(history.kept, 1):
-                if _is_next(state.last, position):
+                if _follows(state.last, position):  # the first of an empty room may begin another numbering
                     state.last = position
                     self.filled += 1
                     self._deliver(state.room, position, payload)

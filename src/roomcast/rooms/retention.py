@@ -70,6 +70,10 @@ class Retentions:
         """Give the retention of the room: `default` where no pattern matches its name."""
         return next((kept for pattern, kept in self._patterns if pattern.match(room)), default)
 
+    def longest_age(self, default: Retention) -> float:
+        """Give for how many seconds any room keeps anything at the most, `default` among them."""
+        return max([default.age, *(kept.age for _, kept in self._patterns)])
+
     def __repr__(self) -> str:
         return f"Retentions({[(pattern.pattern, kept) for pattern, kept in self._patterns]})"
 

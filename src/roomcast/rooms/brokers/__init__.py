@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomcast.errors import UnknownBroker
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.brokers.nats import NatsBroker
 from roomcast.rooms.brokers.redis import RedisBroker
 from roomcast.rooms.brokers.redis.url import FORMS
 from roomcast.rooms.brokers.sqlite import SqliteBroker
@@ -20,6 +21,8 @@ SCHEMES: Mapping[str, type[Broker]] = {
     "memory": MemoryBroker,
     "sqlite": SqliteBroker,
     **dict.fromkeys(FORMS, RedisBroker),
+    "nats": NatsBroker,
+    "nats+tls": NatsBroker,
 }
 """Which broker serves which scheme."""
 DEFAULT_URL = "memory://"
