@@ -28,15 +28,15 @@ class NatsNode(Node):
         self.url = url
         super().__init__(NatsBroker.from_url(url))
         self.returns = 0
-        self.vanished: list[tuple[str, bytes]] = []
+        self.gone: list[tuple[str, bytes]] = []
         self._returned = asyncio.Event()
 
     async def open(self, retentions: Retentions = BY_DEFAULT) -> None:
         await self.broker.open(
-            self._note, retentions, returned=self._note_return, vanished=lambda *gone: self.vanished.append(gone)
+            self._note, retentions, returned=self._note_return, vanished=lambda *gone: self.gone.append(gone)
         )
 
-    async def returned(self) -> None:
+    async def has_returned(self) -> None:
         """Wait until the broker has told that something may have been missed, since this was last waited for."""
         await asyncio.wait_for(self._returned.wait(), 3 * DEADLINE)
         self._returned.clear()

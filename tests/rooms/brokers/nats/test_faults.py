@@ -37,7 +37,7 @@ async def test_what_was_acknowledged_outlives_a_server_that_is_killed(server: Na
     await other.broker.subscribe("r")
     before = [await node.broker.publish("r", b"%d" % number, key=f"{number}") for number in range(20)]
     await restart(server)
-    await asyncio.gather(node.returned(), other.returned())
+    await asyncio.gather(node.has_returned(), other.has_returned())
     assert await node.broker.publish("r", b"0", key="0") == before[0]
     after = await node.broker.publish("r", b"20")
     assert after == Position(21, before[0].epoch)
@@ -67,7 +67,7 @@ async def test_publishing_while_the_server_is_killed_waits_for_it_and_publishes_
         done = len(acknowledged)
         await until(lambda done=done: len(acknowledged) > done + 200)  # type: ignore[misc]
         await restart(server)
-    await node.returned()
+    await node.has_returned()
     over.set()
     await asyncio.gather(*talking)
     kept = [b"%d %s" % (position.offset, payload) for position, payload in (await node.broker.history("r")).kept]
@@ -96,7 +96,7 @@ async def test_a_frozen_server_makes_publishing_fail_in_time_and_all_go_on_after
             with caplog.at_level(logging.WARNING):
                 while not caplog.records:  # noqa: ASYNC110 - likewise
                     await asyncio.sleep(0.05)
-    await asyncio.gather(node.returned(), other.returned())
+    await asyncio.gather(node.has_returned(), other.has_returned())
     assert node.broker.reachable
     assert "the connection to NATS at 127.0.0.1:" in caplog.messages[0]
     again = await node.broker.publish("r", b"frozen", key="k")
@@ -117,7 +117,7 @@ async def test_a_server_that_comes_back_empty_begins_all_rooms_in_a_new_epoch(
     await asyncio.to_thread(server.kill)
     server.forget()
     await asyncio.to_thread(server.start)
-    await node.returned()
+    await node.has_returned()
     assert await node.broker.present("r") == [b"here"]
     after = await node.broker.publish("r", b"b")
     assert after.offset == 1
@@ -135,7 +135,7 @@ async def test_a_server_that_lost_its_newest_messages_gives_no_position_twice(
     await asyncio.to_thread(server.kill)
     shutil.copytree(server.folder / "jetstream", tmp_path / "older")
     await asyncio.to_thread(server.start)
-    await node.returned()
+    await node.has_returned()
     other = await opened(server)
     await other.broker.subscribe("r")
     seen = [await node.broker.publish("r", payload) for payload in (b"2", b"3")]
@@ -144,7 +144,7 @@ async def test_a_server_that_lost_its_newest_messages_gives_no_position_twice(
     server.forget()
     shutil.copytree(tmp_path / "older", server.folder / "jetstream")
     await asyncio.to_thread(server.start)
-    await asyncio.gather(node.returned(), other.returned())
+    await asyncio.gather(node.has_returned(), other.has_returned())
     again = await node.broker.publish("r", b"other 2")
     assert again.offset == 2
     assert again.epoch not in {position.epoch for position in seen}
@@ -163,8 +163,8 @@ async def test_who_was_present_on_a_node_that_died_vanishes_on_one_of_the_others
     async with asyncio.timeout(2 * DEADLINE):
         while await others[0].broker.rooms() != {"r": 1}:  # noqa: ASYNC110 - it is time that is waited for
             await asyncio.sleep(0.05)
-    await until(lambda: sum(len(node.vanished) for node in others) == 2)
-    assert sorted(gone for node in others for gone in node.vanished) == [("r", b"one"), ("s", b"two")]
+    await until(lambda: sum(len(node.gone) for node in others) == 2)
+    assert sorted(gone for node in others for gone in node.gone) == [("r", b"one"), ("s", b"two")]
     assert await others[1].broker.present("r") == [b"three"]
 
 
@@ -173,7 +173,7 @@ async def test_who_was_declared_dead_and_is_not_comes_back(opened: Open) -> None
     await node.broker.arrive("r", "m", b"here")
     await node.broker._nodes.purge(node.broker._subjects.node(node.broker._presence.node))
     await other.broker._presence._remove_dead()
-    assert other.vanished == [("r", b"here")]
+    assert other.gone == [("r", b"here")]
     await node.broker._presence._give_sign()
     assert await other.broker.present("r") == [b"here"]
 
@@ -187,7 +187,7 @@ async def test_presences_of_nodes_that_nobody_saw_die_vanish_at_the_next_start(o
         while await dead.broker._nodes.subjects(dead.broker._subjects.nodes):  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.05)
     node = await opened()
-    assert node.vanished == [("r", b"one")]
+    assert node.gone == [("r", b"one")]
     assert await node.broker.rooms() == {}
 
 
@@ -202,7 +202,7 @@ async def test_who_departed_while_the_server_was_away_is_not_there_when_it_is_ba
         with pytest.raises(BrokerUnavailable):
             await departing
     await asyncio.to_thread(server.start)
-    await node.returned()
+    await node.has_returned()
     async with asyncio.timeout(DEADLINE):
         while await node.broker.present("r") != [b"two"]:  # noqa: ASYNC110 - it is time that is waited for
             await asyncio.sleep(0.05)

@@ -185,7 +185,7 @@ async def test_a_node_that_reads_too_slowly_is_cut_off_and_told_that_it_missed_s
         for _ in range(80):
             await node.broker.publish("r", bytes(200_000))
         transport.resume_reading()
-        await slow.returned()
+        await slow.has_returned()
         await node.broker.publish("r", b"after")
         while (await slow.delivered())[2] != b"after":
             continue
