@@ -1,7 +1,5 @@
 cimport cython
 
-cdef double BURST_SECONDS
-cdef double GRACE_SECONDS
 cdef double _NO_LIMIT
 
 @cython.final
