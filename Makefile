@@ -4,6 +4,8 @@
 # make check   lint, formatting, types, who may import whom
 # make conformance  the Autobahn test suite, all of it: see docs/conformance.md
 # make bench   what a server costs, beside others, for about 30 minutes: ARGS=--quick for 3, ARGS=--help
+# make bench-attacks  how long honest clients wait while somebody attacks, for about 7 minutes: ARGS=--help
+# make audit   known vulnerabilities of what is installed
 # make fuzz    what reads from the network, on random input, for SECONDS
 # Another Python: make test PYTHON=python3.13 VENV=.venvs/3.13
 
@@ -18,7 +20,7 @@ PIP := 'pip>=25.1'
 INTERPRETED := .venvs/interpreted
 SECONDS ?= 180
 
-.PHONY: run test test-interpreted check conformance bench fuzz format clean
+.PHONY: run test test-interpreted check conformance bench bench-attacks audit fuzz format clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/roomcast serve $(ARGS)
@@ -45,6 +47,12 @@ conformance: $(VENV)/test.stamp
 bench:
 	@test -n "$(PYTHON)"
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+bench-attacks: $(VENV)/run.stamp
+	@$(BIN)/python -m benchmarks.attacks $(ARGS)
+
+audit: $(VENV)/audit.stamp
+	@scripts/audit $(BIN)/python
 
 # On a copy of the sources without what was compiled, which tells the fuzzer nothing of the paths it took.
 fuzz: $(VENV)/fuzz.stamp
@@ -84,6 +92,10 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/run.stamp $(VENV)/p
 
 $(VENV)/check.stamp: pyproject.toml constraints.txt | $(VENV)/test.stamp
 	$(PIP_INSTALL) --group check
+	@touch $@
+
+$(VENV)/audit.stamp: pyproject.toml constraints.txt | $(VENV)/run.stamp $(VENV)/pip.stamp
+	$(PIP_INSTALL) --group audit
 	@touch $@
 
 $(VENV)/fuzz.stamp: pyproject.toml constraints.txt | $(VENV)/pip.stamp

@@ -23,6 +23,7 @@ HOT_PATH = [
     "roomcast.rooms.member",
     "roomcast.server.inbox",
     "roomcast.server.outbox",
+    "roomcast.server.rate",
     "roomcast.server.session",
     "roomcast.server.waiters",
     "roomcast.server.wire",

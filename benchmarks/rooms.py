@@ -97,9 +97,9 @@ class Deaf:
     title: str = "One of 51 does not read, 4 KB"
     members: int = 50
     in_flight: int = 8
-    until_full: int = 900
+    until_full: int = 920
     """So many messages are more than the kernel keeps for a connection that nobody reads: 4 MB."""
-    messages: tuple[Message, ...] = said(4096)
+    messages: tuple[Message, ...] = said(4000)
     is_brief: bool = False
     offers_deflate: bool = False
     app: App = App.ROOMS

@@ -115,7 +115,7 @@ def _daphne(module: str) -> tuple[str, ...]:
 def _chat(broker: str) -> tuple[str, ...]:
     return (
         *("{python}", "-m", "roomcast", "serve", "--port", "{port}", "--broker", broker),
-        *("--log-level", "warning"),
+        *("--log-level", "warning", "--no-limits"),  # all come from one address
     )
 
 

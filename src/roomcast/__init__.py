@@ -28,6 +28,9 @@ from roomcast.errors import (
     UnsupportedData,
     WebSocketError,
 )
+from roomcast.guard import Guard
+from roomcast.limits import Limits
+from roomcast.origins import Origins
 from roomcast.rooms import (
     Encoder,
     Joined,
@@ -52,6 +55,7 @@ __all__ = [
     "ConfigurationError",
     "Disconnected",
     "Encoder",
+    "Guard",
     "InvalidClose",
     "InvalidHandshake",
     "InvalidJSON",
@@ -61,9 +65,11 @@ __all__ = [
     "Joined",
     "Left",
     "LimitReached",
+    "Limits",
     "Member",
     "NodeInfo",
     "NotKept",
+    "Origins",
     "OutOfOrder",
     "Position",
     "Presence",

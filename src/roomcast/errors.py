@@ -16,7 +16,9 @@ RoomcastError
 │   │   ├── InvalidFrame                        1002: a frame that may not be, or may not be here
 │   │   ├── InvalidText                         1007: text that is not UTF-8
 │   │   ├── MessageTooBig                       1009: a message over the size limit
-│   │   └── TooManyFrames                       1008: too many fragments, or too many control frames
+│   │   ├── TooManyFrames                       1008: too many fragments, or too many control frames
+│   │   ├── MessageTooLate                      1008: a message that did not come to its end in time
+│   │   └── RateExceeded                        4029: too many messages or bytes in a second, after a warning
 │   └── HandshakeError                          the opening handshake
 │       ├── InvalidHeader       (ValueError)    a header that HTTP does not allow, or that is not the caller's
 │       ├── InvalidSubprotocol  (ValueError)    a subprotocol that the client did not offer
@@ -188,9 +190,21 @@ class MessageTooBig(ProtocolError):
 
 
 class TooManyFrames(ProtocolError):
-    """More fragments in a message, or more control frames a second, than this endpoint takes."""
+    """More fragments in a message, or more control frames and tiny ones a second, than this endpoint takes."""
 
     code = 1008
+
+
+class MessageTooLate(ProtocolError):
+    """A message that had begun, and did not come to its end in time."""
+
+    code = 1008
+
+
+class RateExceeded(ProtocolError):
+    """More messages or bytes in a second than this endpoint takes, though the peer was warned."""
+
+    code = 4029
 
 
 class HandshakeError(WebSocketError):
@@ -226,11 +240,11 @@ class RoomsClosed(RoomsError, RuntimeError):
 
 
 class InvalidRoomName(RoomsError, ValueError):
-    """A room name that is no name: not a str, empty, too long, or with control characters."""
+    """A room name that is no name: not a str, empty, too long, or with characters that control or turn text."""
 
 
 class InvalidUserName(RoomsError, ValueError):
-    """A user's name that is no name: not a str, empty, too long, or with control characters."""
+    """A user's name that is no name: not a str, empty, too long, or with characters that control or turn text."""
 
 
 class InvalidKey(RoomsError, ValueError):

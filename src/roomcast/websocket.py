@@ -166,6 +166,7 @@ class WebSocket:
         reason: str = "",
         *,
         status: int = 403,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         after_accept: bool = False,
     ) -> None:
         """Turn the connection away instead of accepting it.
@@ -178,12 +179,13 @@ class WebSocket:
             code: the close code.
             reason: why, at most 123 bytes of UTF-8.
             status: the HTTP status, 400 to 599.
+            headers: headers for that response, such as Retry-After.
             after_accept: accept first and close then, so that the client sees `code` and `reason`.
 
         Raises:
             OutOfOrder: if it was accepted or rejected already.
             InvalidClose: for a code or reason that may not be sent.
-            InvalidHandshake: for a status that is no refusal.
+            InvalidHandshake: for a status that is no refusal, or a header that cannot be.
             Disconnected: if the client has gone.
         """
         check_close(code, reason)
@@ -197,9 +199,9 @@ class WebSocket:
             return
         if "websocket.http.response" in self.scope.get("extensions", {}):
             body = jsontext.dumps({"code": int(code), "reason": reason}).encode()
-            headers = {"content-type": "application/json", "content-length": str(len(body))}
+            own = encode_headers({"content-type": "application/json", "content-length": str(len(body))})
             start = {"type": "websocket.http.response.start", "status": status}
-            await self._send_event({**start, "headers": encode_headers(headers)})
+            await self._send_event({**start, "headers": own + encode_headers(headers)})
             await self._send_event({"type": "websocket.http.response.body", "body": body})
         else:
             await self._send_event({"type": "websocket.close", "code": int(code), "reason": reason})

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from contextlib import AsyncExitStack
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from roomcast import BrokerUnavailable, NotKept, Position, Rooms, WebSocket, websocket_app
 from roomcast.chat import create_app, sockets
+from roomcast.counts import Reason, counts
 from roomcast.rooms.brokers.memory import MemoryBroker
 from roomcast.testing import LiveServer, lifespan
 from roomcast.testing import connect as connect_to
@@ -111,7 +113,7 @@ async def test_a_json_object_with_text_goes_to_everyone_the_sender_included(clie
         '{"text": 5}',
         "{",
         "NaN",
-        "[" * 100_000,
+        "[" * 4000,
     ],
 )
 async def test_any_other_text_is_the_message_itself(clients: Clients, frame: str) -> None:
@@ -134,6 +136,29 @@ async def test_a_lone_surrogate_in_a_message_travels_as_the_escape_that_it_came_
     client = await clients.join(room)
     await client.send('{"text": "\\ud800 é"}')
     assert (await receive(client))["text"] == "\ud800 é"
+
+
+async def test_a_message_of_4000_characters_is_taken_and_a_longer_one_tells_its_sender(
+    clients: Clients, room: str
+) -> None:
+    first = await clients.join(room)
+    second = await clients.join(room, subprotocols=[PAGE])
+    assert (await receive(second))["type"] == "welcome"
+    assert (await receive(first))["type"] == "system"
+    before = counts[Reason.MESSAGE_LENGTH]
+    await second.send(json.dumps({"text": "é" * 4001, "key": "k"}))
+    error = await receive(second)
+    assert error == {"type": "error", "message": "a message has at most 4,000 characters", "key": "k"}
+    await second.send("🎉" * 4001)
+    assert (await receive(second))["message"] == "a message has at most 4,000 characters"
+    assert counts[Reason.MESSAGE_LENGTH] == before + 2
+    await second.send(json.dumps({"text": "🎉" * 4000}))
+    assert (await receive(first))["text"] == "🎉" * 4000
+
+
+async def test_the_page_knows_the_same_bound_as_the_server() -> None:
+    composer = resources.files("roomcast.chat").joinpath("page", "composer.js").read_text(encoding="utf-8")
+    assert f"const MOST_CHARACTERS = {sockets.MAX_TEXT};" in composer
 
 
 async def test_a_binary_frame_gets_its_sender_an_error_and_the_others_nothing(clients: Clients, room: str) -> None:
@@ -346,14 +371,14 @@ async def test_leaving_is_told_once_however_it_comes(clients: Clients, room: str
 async def test_a_member_that_reads_nothing_delays_nobody_and_is_put_out(
     server: LiveServer, clients: Clients, room: str
 ) -> None:
-    batches, batch = 50, 50  # of 4 KB: more than the kernel and the outbox hold for who does not read
+    batches, batch = 52, 50  # of 4 KB: more than the kernel and the outbox hold for who does not read
     readers = [await clients.join(room, "reader") for _ in range(4)]
     stalled = await asyncio.to_thread(stalled_member, server.port, room)
     try:
         seen: list[list[Any]] = [[] for _ in readers]
         for _ in range(batches):
             for _ in range(batch):
-                await readers[0].send("x" * 4096)
+                await readers[0].send("x" * 4000)
             await asyncio.gather(*map(read_messages, readers, seen, [batch] * len(readers)))
     finally:
         stalled.close()

@@ -14,7 +14,9 @@ CHECKS = [(check_room_name, InvalidRoomName, "room"), (check_user_name, InvalidU
 
 
 @pytest.mark.parametrize("check", [check for check, _, _ in CHECKS])
-@pytest.mark.parametrize("name", ["a", "x" * 255, " ", "a/b", "é", "🎉" * 255, "\xa0", "\u2028"])
+@pytest.mark.parametrize(
+    "name", ["a", "x" * 255, " ", "a/b", "é", "🎉" * 255, "\xa0", "شات", "\u05d0\u200f", "👩\u200d🚀"]
+)
 def test_every_str_without_controls_is_a_name(check: Callable[[Any], None], name: str) -> None:
     check(name)
 
@@ -32,6 +34,12 @@ def test_every_str_without_controls_is_a_name(check: Callable[[Any], None], name
         ("a\nb", r"has no control characters, and this one has U\+000A at index 1"),
         ("\x7f", r"has no control characters, and this one has U\+007F at index 0"),
         ("\x9f", r"has no control characters, and this one has U\+009F at index 0"),
+        ("a\u202eb", r"has no characters that end lines or .* U\+202E at index 1"),
+        ("\u202a", r"has no characters that end lines or .* U\+202A at index 0"),
+        ("ab\u2066", r"has no characters that end lines or .* U\+2066 at index 2"),
+        ("ab\u2069", r"has no characters that end lines or .* U\+2069 at index 2"),
+        ("a\u2028b", r"has no characters that end lines or .* U\+2028 at index 1"),
+        ("a\u2029b", r"has no characters that end lines or .* U\+2029 at index 1"),
     ],
 )
 def test_what_is_no_name_is_refused_with_the_reason(

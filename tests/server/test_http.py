@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.client import connect
 
 from roomcast.errors import Disconnected
@@ -55,12 +53,6 @@ class Unwanted:
         raise AssertionError("uvicorn's HTTP class was asked")
 
 
-@pytest.fixture(params=[HttpToolsProtocol, H11Protocol])
-def uvicorns(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """uvicorn's class with httptools, and the one that it has where there is no httptools."""
-    monkeypatch.setattr(http_module, "AutoHTTPProtocol", request.param)
-
-
 async def body_of(peer: Peer) -> bytes:
     response = await peer.response()
     assert response.status == 200
@@ -85,7 +77,6 @@ async def test_uvicorn_loads_both_classes_by_the_names_that_the_readme_has(tmp_p
         assert await asyncio.to_thread(program.terminate) in (0, -signal.SIGTERM)
 
 
-@pytest.mark.usefixtures("uvicorns")
 async def test_plain_http_goes_through_it_and_the_connection_stays(serve: Serve) -> None:
     async with serve(repeat, http=OURS) as server, await Peer.connect(server.address) as peer:
         await peer.write(b"GET /a HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -96,14 +87,12 @@ async def test_plain_http_goes_through_it_and_the_connection_stays(serve: Serve)
         assert await body_of(peer) == b"/b hello"
 
 
-@pytest.mark.usefixtures("uvicorns")
 async def test_requests_that_come_at_once_are_answered_in_order(serve: Serve) -> None:
     async with serve(repeat, http=OURS) as server, await Peer.connect(server.address) as peer:
         await peer.write(b"".join(b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n" % number for number in range(5)))
         assert [await body_of(peer) for _ in range(5)] == [b"/%d " % number for number in range(5)]
 
 
-@pytest.mark.usefixtures("uvicorns")
 async def test_a_body_that_names_a_websocket_is_a_body(serve: Serve) -> None:
     async with serve(repeat, http=OURS) as server, await Peer.connect(server.address) as peer:
         body = request("/c")
@@ -111,7 +100,6 @@ async def test_a_body_that_names_a_websocket_is_a_body(serve: Serve) -> None:
         assert await body_of(peer) == b"/b " + body
 
 
-@pytest.mark.usefixtures("uvicorns")
 @pytest.mark.parametrize("at", [1, 20, -1, -4])
 async def test_a_request_for_a_websocket_that_comes_in_two_pieces_opens_one(serve: Serve, at: int) -> None:
     async with serve(echo, http=OURS) as server, await Peer.connect(server.address) as peer:
@@ -126,7 +114,7 @@ async def test_a_request_for_a_websocket_that_comes_in_two_pieces_opens_one(serv
 async def test_a_whole_request_for_a_websocket_is_not_uvicorns_to_parse(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_module, "AutoHTTPProtocol", Unwanted)
+    monkeypatch.setattr(http_module, "BoundedRequests", Unwanted)
     async with serve(echo, http=OURS) as server, await Peer.ask(server.address) as peer:
         await peer.opened()
         await peer.send("x")
@@ -185,7 +173,6 @@ async def test_where_uvicorn_serves_no_websockets_a_request_for_one_is_plain_htt
     log.complaints()  # uvicorn's own
 
 
-@pytest.mark.usefixtures("uvicorns")
 async def test_over_tls_plain_http_goes_through_it_too(serve: Serve, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
@@ -207,7 +194,6 @@ async def test_over_tls_plain_http_goes_through_it_too(serve: Serve, tmp_path: P
         await writer.wait_closed()
 
 
-@pytest.mark.usefixtures("uvicorns")
 async def test_what_is_no_http_is_refused_as_uvicorn_does(serve: Serve, log: Log) -> None:
     async with serve(echo, http=OURS) as server, await Peer.connect(server.address) as peer:
         await peer.write(b"websocket\r\n\r\n")

@@ -10,7 +10,7 @@ import pytest
 
 import roomcast
 from roomcast.errors import ConfigurationError
-from roomcast.server.settings import Settings
+from roomcast.server.settings import CAN_BE_OFF, Settings
 from roomcast.server.uvicorn import WebSocketProtocol
 from tests.programs import Program
 from tests.server.peer import opened
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from tests.server.serving import Serve
 
 NUMBERS = {
+    "max_url_bytes": "100",
+    "max_header_bytes": "200",
+    "max_waiting": "300",
+    "request_timeout": "0.75",
+    "message_timeout": "8",
     "inbound_bytes": "1",
     "outbound_bytes": "2",
     "max_fragments": "3",
@@ -49,6 +54,22 @@ def test_a_bad_value_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(f"ROOMCAST_WS_{name.upper()}", text)
     with pytest.raises(ConfigurationError, match=rf"ROOMCAST_WS_{name.upper()} is '{text}'.*number over 0"):
         Settings.from_environment()
+
+
+@pytest.mark.parametrize("name", sorted(CAN_BE_OFF))
+def test_what_need_not_be_bounded_can_be_off(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"ROOMCAST_WS_{name.upper()}", "off")
+    assert getattr(Settings.from_environment(), name) is None
+    assert getattr(Settings(**{name: None}), name) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", sorted(NUMBERS.keys() - CAN_BE_OFF))
+def test_what_waits_has_a_bound(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"ROOMCAST_WS_{name.upper()}", "off")
+    with pytest.raises(ConfigurationError, match=f"ROOMCAST_WS_{name.upper()} is 'off': it must be"):
+        Settings.from_environment()
+    with pytest.raises(ConfigurationError, match=f"{name} is None"):
+        Settings(**{name: None})  # type: ignore[arg-type]
 
 
 def test_half_a_byte_is_named() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from roomcast.chat import wire
 from roomcast.close_codes import CloseCode
+from roomcast.counts import Reason, counts
 from roomcast.errors import BrokerUnavailable, Disconnected, NotKept
 from roomcast.rooms import Position
 from roomcast.rooms.names import check_room_name, check_user_name
@@ -19,6 +20,8 @@ MAX_ROOM_NAME = 128
 """The longest room name of the chat, in characters."""
 MAX_NAME = 64
 """The longest name to chat under, in characters."""
+MAX_TEXT = 4000
+"""The longest message of the chat, in characters: the page's composer.js knows it too."""
 
 
 NOT_KEPT = "The server could not keep your message: whoever is here has got it, but nobody will find it later."
@@ -58,7 +61,10 @@ async def chat(ws: WebSocket, rooms: Rooms) -> None:
                 member.send(wire.room_list(await rooms.active()))
             else:
                 said = wire.read(frame, with_key=knows_members)
-                if said.text:
+                if len(said.text) > MAX_TEXT:
+                    counts[Reason.MESSAGE_LENGTH] += 1
+                    member.send(wire.error(f"a message has at most {MAX_TEXT:,} characters", said.key))
+                elif said.text:
                     await _say(said, member, rooms)
 
 

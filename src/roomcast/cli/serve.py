@@ -7,19 +7,21 @@ import signal
 import sys
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from uvicorn.config import LOG_LEVELS, STARTUP_FAILURE
 
 from roomcast.cli.broker_url import checked_url
 from roomcast.errors import BrokerUnavailable, ConfigurationError
+from roomcast.origins import Origins
 from roomcast.rooms.brokers import SCHEMES, serves_many_processes
 from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
 from roomcast.serving.brokers import chat_broker, chat_url, history_note, try_broker
+from roomcast.serving.limiting import export, limit_options
 from roomcast.serving.running import run
-from roomcast.serving.settings import Number, Switch, complain, gives_way, origin, setting, warn
+from roomcast.serving.settings import Number, Sections, Switch, complain, gives_way, origin, setting, warn
 from roomcast.serving.tcp import listening_on_port
 from roomcast.serving.tls import check_certificate
 from roomcast.serving.trial import try_aside
@@ -50,7 +52,7 @@ line wins.
 """
 
 
-@click.command(help=SERVE_HELP, short_help="Start the chat, or serve any ASGI app.")
+@click.command(cls=Sections, help=SERVE_HELP, short_help="Start the chat, or serve any ASGI app.")
 @click.argument("app", metavar="[MODULE:ATTRIBUTE]", required=False, envvar="ROOMCAST_APP")
 @setting(
     "--host", default="127.0.0.1", metavar="HOST", help="Name or address to listen on; 0.0.0.0 or :: for all."
@@ -96,9 +98,23 @@ line wins.
     metavar="LEVEL",
     help=f"The least important messages to log: {', '.join(LOG_LEVELS)}.",
 )
+@setting(
+    "--allow-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of another origin connect: https://app.example.org, https://*.example.org, or * for all.",
+)
+@setting(
+    "--forwarded-allow-ips",
+    metavar="LIST",
+    help="Proxies, with commas between, whose X-Forwarded-For says who the client is; * for all. "
+    "[default: 127.0.0.1]",
+)
+@limit_options
 @click.pass_context
 def serve(
     ctx: click.Context,
+    /,
     *,
     app: str | None,
     host: str,
@@ -112,6 +128,9 @@ def serve(
     wait_for_broker: int,
     factory: bool,
     log_level: str,
+    allow_origin: tuple[str, ...],
+    forwarded_allow_ips: str | None,
+    **limits: Any,  # noqa: ANN401 - those of limit_options
 ) -> int:
     """Serve until a signal ends it, and return the exit code."""
     # Stopping is what SIGTERM asks for: from the first moment on it ends the program as Ctrl+C does.
@@ -133,6 +152,8 @@ def serve(
         scheme = _check_tls(ctx, certfile, keyfile)
         reference = _reference(ctx, app, factory=factory)
         os.environ["ROOMCAST_WORKERS"] = str(workers)  # how many there are is each one's to know
+        export(ctx, limits)
+        _settle_origins(ctx, allow_origin)
         if reload or workers > 1:
             try_aside(reference)
         else:
@@ -148,6 +169,7 @@ def serve(
                 log_level=log_level,
                 certfile=certfile,
                 keyfile=keyfile,
+                forwarded_allow_ips=forwarded_allow_ips,
             )
         if exit_code != 0:
             complain(f"{reference} did not start; the log above says why")
@@ -178,6 +200,15 @@ def _settle_broker(ctx: click.Context, app: str | None, broker: str | None, work
             warn(f"this chat keeps its history in memory, and only as long as it runs: {problem}")
     os.environ["ROOMCAST_BROKER"] = url
     return history_note(url) if app is None else ""
+
+
+def _settle_origins(ctx: click.Context, allowed: tuple[str, ...]) -> None:
+    """Check the origins, and let the processes that serve know them."""
+    try:
+        Origins(*allowed)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{origin(ctx, 'allow_origin')}: {error}") from None
+    os.environ["ROOMCAST_ALLOW_ORIGIN"] = " ".join(allowed)
 
 
 def _check_tls(ctx: click.Context, certfile: str | None, keyfile: str | None) -> str:

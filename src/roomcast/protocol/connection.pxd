@@ -7,6 +7,7 @@ from roomcast.protocol.message cimport IncomingMessage
 from roomcast.protocol.sending cimport Sender
 
 cdef Py_ssize_t _NO_LIMIT
+cdef Py_ssize_t _TINY
 cdef int _TEXT
 cdef int _CLOSE
 cdef int _PONG
@@ -35,6 +36,7 @@ cdef class Connection(Sender):
     cdef IncomingMessage _message
     cdef object _close_received
     cdef readonly object error
+    cdef public Py_ssize_t fragments
 
     @cython.locals(
         events=list, source=cython.p_const_uchar, payload=bytes, first=int, length=Py_ssize_t,
@@ -42,6 +44,8 @@ cdef class Connection(Sender):
     )
     cpdef list receive_data(self, bytes data)
     cpdef list receive_eof(self)
+    cpdef bint is_within_message(self)
+    cpdef fail(self, error)
     @cython.locals(
         header=FrameHeader, message=IncomingMessage, payload=bytes, first=int, length=Py_ssize_t,
         start=Py_ssize_t, stop=Py_ssize_t,

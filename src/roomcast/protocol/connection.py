@@ -43,7 +43,7 @@ DEFAULT_MAX_MESSAGE_SIZE = 16 * 1024 * 1024
 DEFAULT_MAX_FRAGMENTS = 128 * 1024
 """The most frames in one message, unless told otherwise."""
 DEFAULT_MAX_CONTROL_FRAMES = 100
-"""The most pings and pongs to read in a second, unless told otherwise."""
+"""The most pings, pongs and tiny fragments to read in a second, unless told otherwise."""
 
 # Far enough from the largest number that C has, so that what is added to it still fits.
 _NO_LIMIT = 1 << 62
@@ -52,6 +52,9 @@ _NO_LIMIT = 1 << 62
 _TEXT = 0x81
 _CLOSE = 0x88
 _PONG = 0x8A
+
+# A fragment of fewer bytes, unless it is a message's last, counts as a control frame does.
+_TINY = 32
 
 # What `receive_data` is in the middle of.
 _BETWEEN_FRAMES = 0
@@ -85,13 +88,15 @@ class Connection(Sender):
         max_message_size: the most bytes in one message, text as UTF-8, inflated; None for no limit. A message
             over it is refused as soon as its header says so, with 1009.
         max_fragments: the most frames in one message.
-        max_control_frames: the most pings and pongs in a second, by `clock`. One more is answered with 1008.
-        clock: returns seconds that never go back, such as `loop.time`. It is asked on control frames only.
-            None: control frames are not counted.
+        max_control_frames: the most pings, pongs and fragments of under 32 bytes in a second, by `clock`. One more
+            is answered with 1008.
+        clock: returns seconds that never go back, such as `loop.time`. It is asked on those frames only. None:
+            they are not counted.
         deflate: what the handshake agreed on; None for no compression.
 
     Attributes:
         error: what the peer did wrong, None while it did nothing wrong.
+        fragments: how many frames have come of messages that did not come whole; the caller's to set back.
     """
 
     __slots__ = (
@@ -113,6 +118,7 @@ class Connection(Sender):
         "_read",
         "_remaining",
         "error",
+        "fragments",
     )
 
     def __init__(
@@ -146,6 +152,7 @@ class Connection(Sender):
         self._message: IncomingMessage | None = None
         self._close_received: Close | None = None
         self.error: ProtocolError | None = None
+        self.fragments = 0
 
     @property
     def state(self) -> State:
@@ -227,6 +234,20 @@ class Connection(Sender):
         self._close_received = Close(CloseCode.ABNORMAL, "")
         return [self._close_received]
 
+    def is_within_message(self) -> bool:
+        """Whether a frame or a message has begun to come, and its end has not."""
+        return self._phase in (_IN_HEADER, _IN_PAYLOAD) or self._message is not None
+
+    def fail(self, error: ProtocolError) -> None:
+        """Fail the connection for what its bytes alone do not show: nothing is read any more.
+
+        The close frame with the error's code is in `data_to_send`.
+        """
+        if self._phase != _AT_END:
+            self._end()
+            self.error = error
+            self._reply_close(close_payload(error.code, error.reason), Close(error.code, error.reason))
+
     def _receive_frame(self, data: bytes, position: int, end: int, events: list[Event]) -> int:
         """Read the frame at `position`; return where it stops, or -1 where it has to wait for its rest."""
         header = read_header(data, position, end, self._mask_bit)
@@ -240,6 +261,8 @@ class Connection(Sender):
         if start > end:
             return -1
         stop = start + length
+        if length < _TINY and not first & FIN:
+            self._count_control_frame()  # says as little, and costs as much
         if first & 0x08:
             if stop > end:
                 return -1
@@ -257,6 +280,7 @@ class Connection(Sender):
             )
             self._message = message
         message.begin_fragment()
+        self.fragments += 1
         self._final = first & FIN != 0
         self._key = data[start - 4 : start] if self._mask_bit else b""
         self._remaining = length
@@ -329,10 +353,13 @@ class Connection(Sender):
             self._control_frames = 0
         self._control_frames += 1
         if self._control_frames > self._max_control_frames:
-            raise TooManyFrames(f"over {self._max_control_frames} control frames in a second")
+            raise TooManyFrames(f"over {self._max_control_frames} control frames or tiny fragments in a second")
 
     def _fail(self, error: ProtocolError, position: int, events: list[Event]) -> None:
         """Fail the connection (section 7.1.7): report the error, and have the close frame ready."""
+        # Its traceback leads to what was read, such as a bomb, and back to this: only the garbage collector would
+        # free that.
+        error.__traceback__ = error.__context__ = None
         error.position = self._frame_start if self._phase == _IN_PAYLOAD else self._read + position
         self.error = error
         self._end()

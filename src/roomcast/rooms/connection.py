@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from roomcast.close_codes import CloseCode
-from roomcast.errors import Disconnected
+from roomcast.errors import ConfigurationError, Disconnected
 from roomcast.rooms.faces import as_websocket
 from roomcast.rooms.outlet import CLOSE_TIMEOUT, AsgiOutlet, Outlet
 from roomcast.rooms.reading import READING
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from roomcast.rooms.reading import Reading
     from roomcast.rooms.stay import Stay
     from roomcast.websocket import WebSocket
+
+ROOMS_PER_CONNECTION = 128
+"""How many rooms a connection may be in, unless told otherwise."""
 
 
 class Connection:
@@ -160,3 +165,17 @@ class Connections:
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(tuple(self._by_scope.values()))
+
+
+def most_rooms() -> int:
+    """Give how many rooms a connection may be in, as the environment has it: 128, unless told otherwise.
+
+    Raises:
+        ConfigurationError: `ROOMCAST_ROOMS_PER_CONNECTION` is neither a number over 0 nor `off`.
+    """
+    text = os.environ.get("ROOMCAST_ROOMS_PER_CONNECTION", str(ROOMS_PER_CONNECTION))
+    if text == "off":
+        return sys.maxsize
+    if not text.isdecimal() or int(text) == 0:
+        raise ConfigurationError(f"ROOMCAST_ROOMS_PER_CONNECTION is {text!r}: it must be a number over 0, or off")
+    return int(text)

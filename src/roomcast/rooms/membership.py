@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from roomcast.counts import Reason, counts
 from roomcast.errors import LimitReached
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Membership:
             LimitReached: if the room is full.
         """
         if len(self._rooms.get(room, ())) >= self._members_per_room:
+            counts[Reason.MEMBERS_PER_ROOM] += 1
             raise LimitReached(f"the room is full: it may have {self._members_per_room} members here")
 
     def add(self, member: Member) -> None:

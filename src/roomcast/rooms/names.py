@@ -11,6 +11,9 @@ MAX_NAME = 255
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 """Unicode's C0 and C1 controls, and DEL. Brokers' own channels have them in their names, so no room can be one."""
+_TURNS = re.compile("[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What ends lines, or changes the direction of text around it (UAX #9): a name with them could pass for another,
+and could turn what stands beside it in a log or on a page. Names in Arabic or Hebrew need none of these."""
 _USER = "\x01user:"
 NODES = "\x01nodes"
 """The channel in which the nodes are present."""
@@ -20,8 +23,8 @@ def check_room_name(room: object) -> None:
     """Find out whether `room` can be a room's name.
 
     Raises:
-        InvalidRoomName: if it is not a str of 1 to 255 characters, none of them a control character, that has a
-            UTF-8 form.
+        InvalidRoomName: if it is not a str of 1 to 255 characters that has a UTF-8 form, without control
+            characters, and without those that end lines or change the direction of text.
     """
     if (problem := _problem(room)) is not None:
         raise InvalidRoomName(f"a room's name {problem}")
@@ -31,8 +34,8 @@ def check_user_name(user: object) -> None:
     """Find out whether `user` can be a user's name.
 
     Raises:
-        InvalidUserName: if it is not a str of 1 to 255 characters, none of them a control character, that has a
-            UTF-8 form.
+        InvalidUserName: if it is not a str of 1 to 255 characters that has a UTF-8 form, without control
+            characters, and without those that end lines or change the direction of text.
     """
     if (problem := _problem(user)) is not None:
         raise InvalidUserName(f"a user's name {problem}")
@@ -76,6 +79,9 @@ def _problem(name: object) -> str | None:
         return f"has 1 to {MAX_NAME} characters, and this one {len(name)}"
     if (control := _CONTROLS.search(name)) is not None:
         return f"has no control characters, and this one has U+{ord(control[0]):04X} at index {control.start()}"
+    if (turn := _TURNS.search(name)) is not None:
+        found = f"U+{ord(turn[0]):04X} at index {turn.start()}"
+        return f"has no characters that end lines or change the direction of text, and this one has {found}"
     try:
         name.encode()
     except UnicodeEncodeError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from roomcast.backlog import MESSAGE_BYTES, Backlog, SlowPolicy
 from roomcast.close_codes import CloseCode
+from roomcast.counts import Reason, counts
 from roomcast.rooms.turns import turns_of
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ class AsgiOutlet:
         """Drop the queue, and tell the peer in a task that gives up after `CLOSE_TIMEOUT`."""
         if self._closed:
             return
+        if code == CloseCode.TOO_SLOW:
+            counts[Reason.SLOW] += 1
         writer = self._writer
         self._shut(code, reason)
         self._writer = asyncio.create_task(self._send_close(writer, code, reason))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from roomcast.backlog import SlowPolicy, policy_of
 from roomcast.close_codes import CloseCode
+from roomcast.counts import Reason, counts
 from roomcast.errors import (
     AlreadyJoined,
     ConfigurationError,
@@ -18,7 +19,7 @@ from roomcast.errors import (
 )
 from roomcast.rooms.brokers import DEFAULT_URL, broker_from_url
 from roomcast.rooms.callbacks import Callbacks
-from roomcast.rooms.connection import Connection, Connections
+from roomcast.rooms.connection import Connection, Connections, most_rooms
 from roomcast.rooms.continuity import Continuity
 from roomcast.rooms.events import check_encoder, from_envelope, publications_only
 from roomcast.rooms.lifespan import with_lifespan
@@ -79,7 +80,8 @@ class Rooms(Publisher):
             (`{"news.*": Retention(…), "*": Retention(…)}`). Without one, what the broker keeps by itself.
         outbox_bytes: how many bytes of messages may wait for one connection. A connection that is over it is
             closed with code 4020.
-        rooms_per_connection: how many rooms one connection may be in.
+        rooms_per_connection: how many rooms one connection may be in. Without it, `ROOMCAST_ROOMS_PER_CONNECTION`
+            of the environment, where `off` is any number, or else 128.
         members_per_room: how many members a room may have in this process.
         linger: how many seconds this process stays subscribed at the broker to a room that its last member has
             left: who comes meanwhile costs the broker nothing.
@@ -98,7 +100,7 @@ class Rooms(Publisher):
         encoder: Encoder = publications_only,
         retention: Retention | Mapping[str, Retention] | None = None,
         outbox_bytes: int = OUTBOX_BYTES,
-        rooms_per_connection: int = 128,
+        rooms_per_connection: int | None = None,
         members_per_room: int = 100_000,
         linger: float = LINGER,
         slow: SlowPolicy | str = SlowPolicy.DISCONNECT,
@@ -111,7 +113,7 @@ class Rooms(Publisher):
         self._encoder = check_encoder(encoder)
         self._retentions = Retentions(retention)
         self._slow = policy_of(slow)
-        self._rooms_per_connection = rooms_per_connection
+        self._rooms_per_connection = most_rooms() if rooms_per_connection is None else rooms_per_connection
         self._callbacks = Callbacks()
         self._continuity = Continuity(self._broker)
         self._node = Node(
@@ -376,6 +378,7 @@ class Rooms(Publisher):
         if room in connection.stays:
             raise AlreadyJoined(f"this connection is in room {room!r} already")
         if len(connection.stays) >= self._rooms_per_connection:
+            counts[Reason.ROOMS_PER_CONNECTION] += 1
             raise LimitReached(f"a connection may be in {self._rooms_per_connection} rooms")
         encoder = self._encoder if encoder is None else check_encoder(encoder)
         policy = self._slow if slow is None else policy_of(slow)

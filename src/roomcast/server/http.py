@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
+from roomcast.counts import Reason, counts
 from roomcast.protocol.headers import elements
 from roomcast.server.request import read_head
-from roomcast.server.uvicorn import WebSocketProtocol
+from roomcast.server.requests import BoundedRequests
+from roomcast.server.uvicorn import WebSocketProtocol, upkeep_of
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -23,7 +23,9 @@ class HTTPProtocol(asyncio.Protocol):
 
     A whole request for a WebSocket goes to our own class as it came. All else goes to uvicorn's HTTP class,
     which also hands over WebSockets whose request came in pieces, or is not as it should be. That class parses
-    each of its requests, writes it again, and has it parsed once more.
+    each of its requests, writes it again, and has it parsed once more. A connection on which no request comes in
+    time, or one with too long a URL or headers, is closed; so are the oldest of those that wait, where they are
+    too many.
 
     Args:
         config: uvicorn's configuration.
@@ -31,7 +33,7 @@ class HTTPProtocol(asyncio.Protocol):
         app_state: what the lifespan left.
     """
 
-    __slots__ = ("_app_state", "_config", "_loop", "_server_state", "_transport")
+    __slots__ = ("_app_state", "_config", "_loop", "_server_state", "_transport", "_upkeep")
 
     def __init__(
         self,
@@ -47,33 +49,50 @@ class HTTPProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._loop = _loop
         self._transport: Any = None
+        self._upkeep = upkeep_of(config, _loop or asyncio.get_running_loop())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a new connection."""
         self._transport = transport
         self._server_state.connections.add(self)  # type: ignore[arg-type]
+        self._upkeep.waiting.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Forget a connection on which nothing came."""
         self._server_state.connections.discard(self)
+        self._upkeep.waiting.discard(self)
 
     def shutdown(self) -> None:
         """Close a connection on which nothing has come: the server goes."""
         self._transport.close()
 
+    def request_is_late(self) -> None:
+        """Nothing has come in time."""
+        counts[Reason.REQUEST_TIMEOUT] += 1
+        self._transport.close()
+
+    def make_room(self) -> None:
+        """Close the connection: too many wait for a request."""
+        self._transport.close()
+
     def data_received(self, data: bytes) -> None:
         """Hand the connection over."""
         self._server_state.connections.discard(self)
+        self._upkeep.waiting.discard(self)
         websocket = self._config.ws_protocol_class
         if websocket is not None and issubclass(websocket, WebSocketProtocol) and b"ebsocket" in data:
             read = read_head(data)
-            if read is not None and _asks_for_a_websocket(read[0]):
+            if (
+                read is not None
+                and _asks_for_a_websocket(read[0])
+                and not self._upkeep.settings.is_too_long(len(read[0].target), len(data) - len(read[1]))
+            ):
                 protocol = websocket(self._config, self._server_state, self._app_state, self._loop)
                 protocol.connection_made(self._transport)
                 self._transport.set_protocol(protocol)
                 protocol.asked(*read)
                 return
-        http: Any = AutoHTTPProtocol(self._config, self._server_state, self._app_state, self._loop)  # type: ignore[call-arg]
+        http = BoundedRequests(self._config, self._server_state, self._app_state, self._loop, self._upkeep)
         http.connection_made(self._transport)
         self._transport.set_protocol(http)
         http.data_received(data)

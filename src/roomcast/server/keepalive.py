@@ -82,11 +82,11 @@ class Deadlines(Generic[T]):
 
     Args:
         timer: what drives it.
-        delay: how many seconds each waits.
+        delay: how many seconds each waits; None for ever.
         action: what is done then.
     """
 
-    def __init__(self, timer: Timer, delay: float, action: Callable[[T], None]) -> None:
+    def __init__(self, timer: Timer, delay: float | None, action: Callable[[T], None]) -> None:
         self._timer = timer
         self._delay = delay
         self._action = action
@@ -95,6 +95,8 @@ class Deadlines(Generic[T]):
 
     def add(self, thing: T) -> None:
         """Let a thing wait from now on."""
+        if self._delay is None:
+            return
         at = self._timer.now() + self._delay
         self._due.pop(thing, None)
         self._due[thing] = at

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from roomcast.server.session import Session
     from roomcast.server.upkeep import Upkeep
 
+UNLIMITED = 1 << 62
+"""More than there can be, and still a number that C has."""
 MAX_EARLY_BYTES = 64 * 1024
 """How much a client may send before its handshake is answered; by RFC 6455 it sends nothing."""
 
@@ -88,8 +90,8 @@ class Opening:
         connection = Connection(
             Role.SERVER,
             max_message_size=self._max_message_size,
-            max_fragments=settings.max_fragments,
-            max_control_frames=settings.max_control_frames,
+            max_fragments=settings.max_fragments or UNLIMITED,
+            max_control_frames=settings.max_control_frames or UNLIMITED,
             clock=self._upkeep.timer.now,
             deflate=None if agreement is None else agreement.parameters,
         )

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from roomcast.backlog import SlowPolicy
 from roomcast.close_codes import CloseCode
+from roomcast.counts import Reason, counts
 from roomcast.errors import Disconnected, ProtocolError
 from roomcast.protocol.events import Close
 from roomcast.protocol.handshake import Refusal
 from roomcast.server.events import close_of, message_of, misplaced
 from roomcast.server.opening import Opening
+from roomcast.server.reasons import reason_of
 from roomcast.server.running import run_app
 from roomcast.server.wire import Wire
 
@@ -154,6 +156,7 @@ class Session(Wire):
     def opening_is_late(self) -> None:
         """The app has not answered the handshake in time."""
         logger.warning("the app did not answer a handshake within %g s", self._upkeep.settings.handshake_timeout)
+        counts[Reason.HANDSHAKE_TIMEOUT] += 1
         self.end(503, "The application did not answer in time.", CloseCode.ABNORMAL)
 
     def _receive_early(self, data: bytes) -> None:
@@ -162,6 +165,7 @@ class Session(Wire):
         if self._opening is None:
             self.requested(data)
         elif not self._opening.receive_early(data):
+            counts[Reason.EARLY_DATA] += 1
             self._transport.abort()
 
     def _app_done(self, task: asyncio.Task[None]) -> None:
@@ -277,6 +281,8 @@ class Session(Wire):
     def close(self, code: int, reason: str = "") -> None:
         """Close the connection, without waiting. What waits for a peer that does not keep up is dropped."""
         if self._is_open:
+            if code == CloseCode.TOO_SLOW:
+                counts[Reason.SLOW] += 1
             frame = self._connection.send_close(code, reason)
             if self._outbox.paused:
                 self._outbox.clear()
@@ -304,6 +310,7 @@ class Session(Wire):
     def lose(self) -> None:
         """Count the connection as lost."""
         logger.debug("no answer to a ping in time: the connection counts as lost")
+        counts[Reason.SILENT] += 1
         self.become_over(CloseCode.ABNORMAL, "no answer to a ping")
         self._transport.abort()
 
@@ -330,6 +337,7 @@ class Session(Wire):
         self._end_reason = reason
         self._upkeep.keepalive.stop(self)
         self._upkeep.openings.discard(self)
+        self._upkeep.messages.discard(self)
         self._inbox.wake()
         if self._senders is not None:
             self._senders.wake()
@@ -352,6 +360,7 @@ class Session(Wire):
         self.become_over(ending.code, ending.reason)
         if isinstance(ending, ProtocolError):
             logger.debug("the peer broke the protocol: %s", ending)
+            counts[reason_of(ending)] += 1
             self._half_close()
         else:
             self.close_transport()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from roomcast.server.keepalive import Deadlines, Keepalive, Timer
 from roomcast.server.outbox import flusher_of
+from roomcast.server.waiting import Waiting
 
 if TYPE_CHECKING:
     import asyncio
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT = 1.0
 """How many seconds the answer to a close, or an error, waits for the app to answer what came before."""
+
+
+class Closing(Protocol):
+    """A connection that this side has ended."""
+
+    def closing_is_late(self) -> None:
+        """Close it: the peer did not."""
 
 
 class Upkeep:
@@ -41,9 +49,11 @@ class Upkeep:
         self.timer = Timer(loop)
         self.flusher = flusher_of(loop)
         self.keepalive = Keepalive(self.timer, ping_interval, ping_timeout)
+        self.waiting = Waiting(self.timer, settings.request_timeout, settings.max_waiting)
+        self.messages = Deadlines["Wire"](self.timer, settings.message_timeout, _message_is_late)
         self.openings = Deadlines["Session"](self.timer, settings.handshake_timeout, _opening_is_late)
         self.answers = Deadlines["Session"](self.timer, ANSWER_TIMEOUT, _answer_is_late)
-        self.closings = Deadlines["Wire"](self.timer, settings.close_timeout, _closing_is_late)
+        self.closings = Deadlines["Closing"](self.timer, settings.close_timeout, _closing_is_late)
         self._server: tuple[str, int | None] | None = None
 
     def shared(self, server: tuple[str, int | None] | None) -> tuple[str, int | None] | None:
@@ -51,6 +61,10 @@ class Upkeep:
         if server != self._server:
             self._server = server
         return self._server
+
+
+def _message_is_late(wire: Wire) -> None:
+    wire.message_is_late()
 
 
 def _opening_is_late(session: Session) -> None:
@@ -61,5 +75,5 @@ def _answer_is_late(session: Session) -> None:
     session.answer_is_late()
 
 
-def _closing_is_late(wire: Wire) -> None:
-    wire.closing_is_late()
+def _closing_is_late(connection: Closing) -> None:
+    connection.closing_is_late()

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, unquote_to_bytes
 
+from roomcast.counts import Reason, counts
 from roomcast.protocol.handshake import Refusal, ServerHandshake, read_request
 from roomcast.server.request import read_head
 from roomcast.server.session import Session
@@ -58,7 +59,8 @@ class WebSocketProtocol(Session):
     ) -> None:
         if not config.loaded:
             config.load()
-        super().__init__(_upkeep(type(self), config, _loop or asyncio.get_running_loop()), config.ws_max_size)
+        upkeep = upkeep_of(config, _loop or asyncio.get_running_loop(), type(self))
+        super().__init__(upkeep, config.ws_max_size)
         self._config = config
         self._server_state = server_state
         self._app_state = app_state
@@ -88,6 +90,9 @@ class WebSocketProtocol(Session):
         if read is None:
             logger.warning("Invalid HTTP request received.")  # as uvicorn's classes do, which let more pass
             self.refuse(Refusal(400, "The request is not as RFC 9112 wants it."))
+        elif self._upkeep.settings.is_too_long(len(read[0].target), len(data) - len(read[1])):
+            counts[Reason.REQUEST_SIZE] += 1
+            self.refuse(Refusal(431, "The request's URL or its headers are too long."))
         else:
             self.asked(*read)
 
@@ -162,8 +167,19 @@ def _client_address(peername: Any) -> tuple[str, int] | None:  # noqa: ANN401 - 
     return (peername[0], int(peername[1])) if isinstance(peername, tuple) else None
 
 
-def _upkeep(kind: type[WebSocketProtocol], config: Config, loop: asyncio.AbstractEventLoop) -> Upkeep:
-    """Give what the connections of one server share, made for the first of them."""
+def upkeep_of(
+    config: Config, loop: asyncio.AbstractEventLoop, kind: type[WebSocketProtocol] | None = None
+) -> Upkeep:
+    """Give what the connections of one server share, made for the first of them.
+
+    Args:
+        config: uvicorn's configuration.
+        loop: the event loop.
+        kind: the class of WebSockets, which may have settings of its own; that of the configuration, unless given.
+    """
+    if kind is None:
+        loaded = config.ws_protocol_class
+        kind = loaded if loaded is not None and issubclass(loaded, WebSocketProtocol) else WebSocketProtocol
     shared: dict[Any, Upkeep] = config.__dict__.setdefault("_roomcast_upkeep", {})
     upkeep = shared.get((kind, loop))
     if upkeep is None:

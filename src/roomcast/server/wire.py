@@ -8,19 +8,27 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from roomcast.errors import ProtocolError
+from roomcast.counts import Reason, counts
+from roomcast.errors import MessageTooLate, ProtocolError, RateExceeded
 from roomcast.protocol.events import Close
 from roomcast.server.inbox import Inbox
 from roomcast.server.outbox import Outbox
+from roomcast.server.rate import OVER
 from roomcast.server.waiters import Waiters
 
 if TYPE_CHECKING:
     from roomcast.protocol.connection import Connection
+    from roomcast.server.rate import Rate
     from roomcast.server.upkeep import Upkeep
 
 STEP = 4 * 1024
 """How many bytes are read at once of what may be deflated: it may be a thousand times as long, inflated."""
+FRAGMENTS_OF_A_MESSAGE = 8
+"""How many fragments count as one more message, for the rate: each costs time, however little it says."""
+LATE_BYTES = 16 * 1024 * 1024
+"""How much is read, and thrown away, of what comes after an error: then the peer is cut off."""
 _PINGED = -1
+_NOT_LATE = -1
 
 
 class Wire:
@@ -37,15 +45,19 @@ class Wire:
         "_is_lost",
         "_is_open",
         "_is_silent",
+        "_is_within_message",
+        "_late_bytes",
         "_may_be_deflated",
         "_outbox",
         "_peer_has_shut",
+        "_rate",
         "_reading_paused",
         "_senders",
         "_stuck_at",
         "_transport",
         "_unread",
         "_upkeep",
+        "_warning",
     )
 
     def __init__(self, upkeep: Upkeep) -> None:
@@ -64,6 +76,10 @@ class Wire:
         self._is_silent = False
         self._stuck_at = _PINGED
         self._peer_has_shut = False
+        self._rate: Rate | None = None
+        self._warning: str | None = None
+        self._is_within_message = False
+        self._late_bytes = _NOT_LATE
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
         """Take the transport."""
@@ -77,6 +93,8 @@ class Wire:
         self._is_silent = False
         if self._connection is None:
             self._receive_early(data)
+        elif self._late_bytes != _NOT_LATE:
+            self._receive_late(data)
         elif self._may_be_deflated and (len(data) > STEP or self._reading_paused):
             self._receive_in_steps(data)
         else:
@@ -84,13 +102,31 @@ class Wire:
 
     def _receive(self, data: bytes) -> None:
         ended = False
+        messages = size = 0
         for event in self._connection.receive_data(data):
             if isinstance(event, (str, bytes)):
+                messages += 1
+                size += len(event)
                 if self._is_open:
                     self._inbox.put(event)
             elif isinstance(event, (Close, ProtocolError)):
                 self._ending = event
                 ended = True
+        if self._connection.is_within_message():
+            if messages or not self._is_within_message:
+                self._is_within_message = True
+                self._upkeep.messages.add(self)
+        elif self._is_within_message:
+            self._is_within_message = False
+            self._upkeep.messages.discard(self)
+        if self._rate is not None and self._is_open and not ended:
+            fragments = self._connection.fragments
+            if fragments >= FRAGMENTS_OF_A_MESSAGE:
+                messages += fragments // FRAGMENTS_OF_A_MESSAGE
+                self._connection.fragments = fragments % FRAGMENTS_OF_A_MESSAGE
+            verdict = self._rate.take(messages, max(size, len(data)))
+            if verdict:
+                self._too_fast(verdict)
         if self._is_open and not self._inbox.is_empty():
             self._inbox.wake()
             if self._inbox.is_full() and not self._reading_paused:
@@ -127,11 +163,64 @@ class Wire:
     def _receive_early(self, data: bytes) -> None:
         """Take what comes before the connection is open."""
 
+    def _receive_late(self, data: bytes) -> None:
+        """Throw away what comes after an error, which the peer may not have seen yet; not for ever."""
+        self._late_bytes += len(data)
+        if self._late_bytes > LATE_BYTES:
+            counts[Reason.CLOSE_TIMEOUT] += 1
+            self._transport.abort()
+
+    def message_is_late(self) -> None:
+        """A message that has begun did not come to its end in time; not for want of reading it."""
+        if self._reading_paused:
+            self._upkeep.messages.add(self)
+        elif self._is_open:
+            seconds = self._upkeep.settings.message_timeout
+            self._fail(MessageTooLate(f"a message that did not come to its end within {seconds:g} s"))
+
     def _end_when_answered(self) -> None:
         """Answer the peer's close, or its error, once the app has answered what came before it."""
 
     def _too_slow(self) -> None:
         """Close the connection: the peer does not read what it asked for."""
+
+    def answer_is_late(self) -> None:
+        """Answer the peer's close, or its error, whatever the app still has to say."""
+
+    # How much comes.
+
+    def limit_rate(self, rate: Rate, warning: str | None) -> None:
+        """Bound what comes: where it is too much, the peer is warned first; then the connection ends with 4029.
+
+        Args:
+            rate: the bucket, of this connection alone.
+            warning: the message that warns; None for none.
+        """
+        self._rate = rate
+        self._warning = warning
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the connection was ended for what the peer sent."""
+        return self._late_bytes != _NOT_LATE
+
+    def _too_fast(self, verdict: int) -> None:
+        if verdict == OVER:
+            self._fail(RateExceeded("too many messages or bytes in a second"))
+            return
+        counts[Reason.RATE_WARNING] += 1
+        if self._warning is not None and not self._outbox.offer(self._connection.send_text(self._warning)):
+            self._too_slow()
+
+    def _fail(self, error: ProtocolError) -> None:
+        """End the connection for what the peer did; what has come, and the app has not taken, is dropped."""
+        self._connection.fail(error)
+        self._inbox.clear()
+        self._unread = b""
+        if self._reading_paused:
+            self._resume_reading()
+        self._ending = error
+        self.answer_is_late()
 
     # What goes.
 
@@ -191,6 +280,7 @@ class Wire:
 
     def closing_is_late(self) -> None:
         """The peer did not end the connection in time."""
+        counts[Reason.CLOSE_TIMEOUT] += 1
         self._transport.abort()
 
     def close_transport(self) -> None:
@@ -204,6 +294,7 @@ class Wire:
         The peer may be sending still. When a socket with unread data is closed, the kernel resets the connection,
         and what the peer has not read yet is lost: the close frame, too.
         """
+        self._late_bytes = 0
         self._write_all()
         if self._transport.can_write_eof() and not self._peer_has_shut:
             self._transport.write_eof()

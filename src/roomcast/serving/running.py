@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from roomcast.serving.garbage import settle
+from roomcast.serving.limiting import max_message_size
 from roomcast.serving.supervising import Config, Reloader, Workers
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def run(
     log_level: str = "info",
     certfile: str | None = None,
     keyfile: str | None = None,
+    forwarded_allow_ips: str | None = None,
 ) -> int:
     """Serve the app until a signal ends it.
 
@@ -57,6 +59,7 @@ def run(
         log_level: uvicorn's name of the least important messages that are logged.
         certfile: the TLS certificate, None for plain connections.
         keyfile: its key.
+        forwarded_allow_ips: the proxies whose word on who the client is counts; uvicorn's default, unless given.
 
     Returns:
         The exit code: 0, or 3 as uvicorn's where the app's startup failed.
@@ -78,6 +81,8 @@ def run(
         log_level=log_level,
         ssl_certfile=certfile,
         ssl_keyfile=keyfile,
+        forwarded_allow_ips=forwarded_allow_ips,
+        ws_max_size=cast("int", max_message_size()),
         timeout_graceful_shutdown=GRACE_SECONDS,
         # uvicorn calls it first when the startup is complete; it is the only call that reaches all workers.
         callback_notify=Started(announcement),

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from roomcast.errors import BrokerUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 AnyFunction = TypeVar("AnyFunction", bound="Callable[..., Any]")
 
@@ -23,11 +23,36 @@ def setting(*names: str, **attributes: object) -> Callable[[AnyFunction], AnyFun
 
 
 class Setting(click.Option):
-    """What `setting` makes."""
+    """What `setting` makes.
+
+    Args:
+        names: as click has them.
+        section: under which heading of its own the help has it.
+        attributes: as click has them.
+    """
+
+    def __init__(self, names: Sequence[str], *, section: str = "", **attributes: Any) -> None:  # noqa: ANN401
+        super().__init__(names, **attributes)
+        self.section = section
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """The name in errors: that of the variable where the value came from there."""
         return self.opts[0] if ctx is None else origin(ctx, self.name)
+
+
+class Sections(click.Command):
+    """A command whose help has the settings that belong together under a heading of their own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, those without a section first."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(getattr(param, "section", "") or "Options", []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
 
 class Number(click.IntRange):

@@ -6,10 +6,13 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.supervisors import ChangeReload, Multiprocess
+
+from roomcast.serving.limiting import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +39,19 @@ def ctrl_c_held_back() -> Iterator[None]:
 
 
 class Config(uvicorn.Config):
-    """uvicorn's configuration, which in each process that it is sent to makes an end of holding Ctrl+C back."""
+    """uvicorn's configuration, with a guard before the app.
+
+    In each process that it is sent to, it makes an end of holding Ctrl+C back.
+    """
+
+    def load(self) -> None:  # noqa: D102
+        super().load()
+        # Within what reads the headers of proxies, so that addresses are those of the clients.
+        app: Any = self.loaded_app
+        if isinstance(app, ProxyHeadersMiddleware):
+            app.app = cast("Any", guarded(cast("Any", app.app)))
+        else:
+            self.loaded_app = cast("Any", guarded(app))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
