@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -128,8 +128,9 @@ def test_the_size_of_a_message_and_its_rate_are_bounded() -> None:
                 client.send("x")
             while not heard or heard[-1] == "x":
                 heard.append(client.recv(timeout=5))
-            for _ in range(20):
-                client.send("x")
+            with suppress(ConnectionClosed):  # it may end before the last of them is on its way
+                for _ in range(20):
+                    client.send("x")
             assert ended(client, heard) == 4029
             warnings = [text for text in heard if text != "x"]
             assert len(warnings) == 1
