@@ -155,5 +155,5 @@ def _meaning(error: BaseException) -> str:
         return f"refuses: {text}"
     if (failed := _CONNECTING.match(text)) is not None:
         number, told = int(failed[1]), failed[2]
-        text = os.strerror(number) if number > 0 else told
+        text = os.strerror(number) if told.startswith("Connect call failed") else told
     return f"cannot be reached: {text.removesuffix('.')}"
