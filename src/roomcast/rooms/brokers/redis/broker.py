@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
 import secrets
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from roomcast.errors import BrokerUnavailable, ConfigurationError
 from roomcast.rooms.brokers.base import Broker, do_nothing
 from roomcast.rooms.brokers.history import History
+from roomcast.rooms.brokers.redis.publishing import Publication, Publishing
+from roomcast.rooms.brokers.redis.room import Room
 from roomcast.rooms.brokers.redis.url import Location
 from roomcast.rooms.brokers.space import Space
 from roomcast.rooms.publication import Position
 from roomcast.rooms.retention import BY_DEFAULT, Retention
 
 if TYPE_CHECKING:
-    import asyncio
-
     from roomcast.rooms.brokers.base import Deliver, Returned, Vanished
     from roomcast.rooms.brokers.redis.presence import Presences
     from roomcast.rooms.brokers.redis.shards import Shards
@@ -31,8 +31,6 @@ OVERHEAD = 512
 """How many bytes a publication on its way counts beside its payload."""
 ROOMS_AT_HAND = 4096
 """How many rooms' names and retentions are kept at hand."""
-LONGEST_AGE = 100 * 366 * 86400.0
-"""An age above this is for ever: Redis counts in milliseconds, and not without end."""
 TRACE_MS = 60_000
 """For how many milliseconds something is known that was published and that the history has no place for."""
 MOST_ENTRIES = 2_000_000
@@ -42,7 +40,7 @@ MOST_ENTRIES = 2_000_000
 class RedisBroker(Broker):
     """Keeps rooms in Redis, and carries what is published to all nodes that have members there.
 
-    A publication takes one script: its offset, its place in the history and its way to the nodes are one step.
+    A publication is one step: its offset, its place in the history and its way to the nodes come from one script.
     What is published in one turn of the event loop, and while answers are on their way, goes over one connection
     together.
 
@@ -97,10 +95,11 @@ class RedisBroker(Broker):
         self._shards, self._presences, self._remembering = await connected(
             self._location, deliver, returned, vanished
         )
+        self._publishing = Publishing(self._shards)
         names = self._shards.names
 
-        def room_of(room: str) -> _Room:
-            return _Room.of(names.room(room), retentions.of(room, type(self).retention))
+        def room_of(room: str) -> Room:
+            return Room.of(names.room(room), retentions.of(room, type(self).retention))
 
         self._room = lru_cache(ROOMS_AT_HAND)(room_of)
         self._is_open = True
@@ -116,6 +115,7 @@ class RedisBroker(Broker):
         if presences is not None:
             await presences.close()
         if shards is not None:
+            self._publishing.send()
             await shards.settled()
             await shards.close(_not_open())
         self._shards = None
@@ -139,27 +139,25 @@ class RedisBroker(Broker):
         size = len(payload) + OVERHEAD
         await self._space.take(size)
         try:
-            shards, known = self._opened(), self._room(room)
-            shard = shards.of(known.channel)
+            self._opened()
+            known = self._room(room)
             token = f"{self._name}{next(self._numbers):x}"
+            named: str | None = None
+            ttl = 0
             if key is not None:
-                keys: tuple[str | int, ...] = 3, known.order, known.stream, f"{known.channel}:k:{key}"
-                trace = self._key_ttl
+                named, ttl = f"{known.channel}:k:{key}", self._key_ttl
             elif keep and not known.has_place_for(payload):
                 # A token that is no entry's is found as a key is, should this be sent a second time.
-                keys, trace = (3, known.order, known.stream, f"{known.channel}:t:{token}"), TRACE_MS
-            else:
-                keys, trace = (2, known.order, known.stream), 0
-            arguments = known.channel, payload, token, int(keep), known.size, known.space, known.age, trace, ""
-            answer: bytes = await shard.link.run(
-                known.channel, shards.scripts.publish, *keys, *arguments, traced=True
-            )
+                named, ttl = f"{known.channel}:t:{token}", TRACE_MS
+            answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            self._publishing.publish(known, Publication(payload, token, keep, named, ttl, answer))
+            told = await answer
         finally:
             self._space.give(size)
-        offset, _, epoch = answer.partition(b" ")
+        offset, _, epoch = told.partition(b" ")
         position = Position(int(offset), epoch.decode())
-        if keep and key is None:
-            shard.life.published = room, position, token.encode()
+        if keep and key is None and self._shards is not None:
+            self._shards.of(known.channel).life.published = room, position, token.encode()
         return position
 
     async def history(
@@ -205,34 +203,6 @@ class RedisBroker(Broker):
         if self._presences is None:
             raise _not_open()
         return self._presences
-
-
-class _Room(NamedTuple):
-    """What a room is called in Redis, and how much it keeps.
-
-    Attributes:
-        channel: its channel, which the names of its keys begin with.
-        order: the key of its order.
-        stream: the key of what is kept.
-        size: how many publications it keeps.
-        space: how many bytes of them.
-        age: for how many milliseconds; "" for ever.
-    """
-
-    channel: str
-    order: str
-    stream: str
-    size: int
-    space: int
-    age: int | str
-
-    @classmethod
-    def of(cls, channel: str, kept: Retention) -> _Room:
-        age = math.ceil(kept.age * 1000) if kept.age < LONGEST_AGE else ""
-        return cls(channel, f"{channel}:o", f"{channel}:s", kept.size, kept.bytes, age)
-
-    def has_place_for(self, payload: bytes) -> bool:
-        return self.size > 0 and len(payload) <= self.space
 
 
 def _not_open() -> BrokerUnavailable:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hiredis import pack_command
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 LOST = (RedisError, OSError, TimeoutError, EOFError)
 """What is raised where a connection cannot be had, or is over."""
+_CONNECTING = re.compile(r"Error (-?\d+) connecting to \S+ (.*)", re.DOTALL)
+"""How redis-py tells of a connection that could not be opened: the system's number, where, and why."""
 NAME = "roomcast"
 """What our connections are called in Redis' CLIENT LIST."""
 
@@ -149,4 +153,7 @@ def _meaning(error: BaseException) -> str:
         return "does not answer"
     if isinstance(error, ResponseError):
         return f"refuses: {text}"
-    return f"cannot be reached: {text}"
+    if (failed := _CONNECTING.match(text)) is not None:
+        number, told = int(failed[1]), failed[2]
+        text = os.strerror(number) if told.startswith("Connect call failed") else told
+    return f"cannot be reached: {text.removesuffix('.')}"

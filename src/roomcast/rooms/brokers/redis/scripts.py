@@ -93,70 +93,94 @@ end
 _PUBLISH = (
     _ROOM
     + f"""
--- KEYS: the room, its stream, the key of the publication if it has one.
--- ARGV: channel, payload, token, keep (1) or not, the retention's size, bytes and age in ms ('' for ever), for
--- how many ms the key is known, how many ms ago it may have been published already ('' if not), life.
-local channel, payload, token = ARGV[1], ARGV[2], ARGV[3]
-local most, most_bytes, age, key_ttl, ago = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9]
-local key = KEYS[3]
-if key then
-    local known = redis.call('GET', key)
-    if known then return known end
-end
-begin(token)
+-- KEYS: the room, its stream, and the keys of the publications that have one.
+-- ARGV: channel, the retention's size, bytes and age in ms ('' for ever), how many publications; of each the
+-- payload, the token, whether it is kept (1), which of KEYS is its key (0 for none), and for how many ms that is
+-- known; then how many ms ago they may have been published already ('' if not), life. Returns their positions.
+local channel, most, most_bytes, age = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local count = tonumber(ARGV[5])
+local ago, now = ARGV[#ARGV - 1], clock()
+begin(ARGV[7])
 
-local position
-if ARGV[4] == '1' then
-    local now = clock()
-    if ago ~= '' then
-        local last, more = '+', true
-        while more do
-            local entries = redis.call('XREVRANGE', KEYS[2], last, '-', 'COUNT', 100)
-            more = #entries == 100
-            for _, entry in ipairs(entries) do
-                local at, known = string.match(entry[2][2], '^%d+ (%d+) (.*)$')
-                if known == token then return string.match(entry[1], '^%d+') .. ' ' .. epoch end
-                if at + ago < now then
-                    more = false
-                    break
-                end
-                last = '(' .. entry[1]
+-- Those that are in the stream already, where they are sent a second time.
+local there = {{}}
+if ago ~= '' then
+    local last, more = '+', true
+    while more do
+        local entries = redis.call('XREVRANGE', KEYS[2], last, '-', 'COUNT', 100)
+        more = #entries == 100
+        for _, entry in ipairs(entries) do
+            local at, token = string.match(entry[2][2], '^%d+ (%d+) (.*)$')
+            there[token] = string.match(entry[1], '^%d+') .. ' ' .. epoch
+            last = '(' .. entry[1]
+            if at + ago < now then
+                more = false
+                break
             end
         end
     end
-    offset = offset + 1
-    bytes = bytes + #payload
-    local number = string.format('%d', offset)
-    position = number .. ' ' .. epoch
-    local trims = offset - trimmed > most / 8 or bytes - trimmed_bytes > most_bytes / 8
+end
+
+local positions, fresh, totals = {{}}, {{}}, {{}}
+local before, adds = offset, false
+for index = 1, count do
+    local first = 1 + 5 * index
+    local key = KEYS[tonumber(ARGV[first + 3])]
+    local position = there[ARGV[first + 1]] or key and (there[key] or redis.call('GET', key))
+    if not position then
+        fresh[index] = true
+        if ARGV[first + 2] == '1' then
+            offset = offset + 1
+            bytes = bytes + #ARGV[first]
+            totals[index] = bytes
+            adds = adds or most > 0 and #ARGV[first] <= most_bytes
+        end
+        position = string.format('%d %s', offset, epoch)
+        if key then there[key] = position end
+    end
+    positions[index] = position
+end
+
+local trims = offset - trimmed > most / 8 or bytes - trimmed_bytes > most_bytes / 8
+if offset - before > 0 then
     if trims then trimmed, trimmed_bytes = offset, bytes end
-    local kept = most > 0 and #payload <= most_bytes
     if age == '' then
         renewed = '0'
         write()
-    elseif kept and now - renewed <= age / 16 and now - renewed >= 0 then
+    elseif adds and now - renewed <= age / 16 and now - renewed >= 0 then
         write('KEEPTTL')
     else
-        renewed = kept and now or 0
+        renewed = adds and now or '0'
         write('PX', string.format('%d', age * 1.125 + {IDLE_MS}))
     end
-    if kept then
-        local head = string.format('%d %d %s', bytes, now, token)
-        redis.call('XADD', KEYS[2], number .. '-0', 'h', head, 'p', payload)
-        if age == '' then
-            redis.call('PERSIST', KEYS[2])
-        elseif renewed == now then
-            redis.call('PEXPIRE', KEYS[2], string.format('%d', age * 1.125 + 1000))
+end
+for index = 1, count do
+    if fresh[index] then
+        local first = 1 + 5 * index
+        local payload, token, total = ARGV[first], ARGV[first + 1], totals[index]
+        if not total then
+            redis.call('PUBLISH', channel, ' ' .. epoch .. ' ' .. token .. ' ' .. payload)
+        else
+            if most > 0 and #payload <= most_bytes then
+                local head = string.format('%d %d %s', total, now, token)
+                local number = string.match(positions[index], '^%d+')
+                redis.call('XADD', KEYS[2], number .. '-0', 'h', head, 'p', payload)
+            end
+            redis.call('PUBLISH', channel, positions[index] .. ' ' .. token .. ' ' .. payload)
         end
+        local key = KEYS[tonumber(ARGV[first + 3])]
+        if key then redis.call('SET', key, positions[index], 'PX', ARGV[first + 4]) end
+    end
+end
+if adds then
+    if age == '' then
+        redis.call('PERSIST', KEYS[2])
+    elseif renewed == now then
+        redis.call('PEXPIRE', KEYS[2], string.format('%d', age * 1.125 + 1000))
     end
     if trims then trim(most, most_bytes, age, now) end
-    redis.call('PUBLISH', channel, position .. ' ' .. token .. ' ' .. payload)
-else
-    position = string.format('%d %s', offset, epoch)
-    redis.call('PUBLISH', channel, ' ' .. epoch .. ' ' .. token .. ' ' .. payload)
 end
-if key then redis.call('SET', key, position, 'PX', key_ttl) end
-return position
+return positions
 """
 )
 
