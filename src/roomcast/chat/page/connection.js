@@ -29,7 +29,7 @@ const ENDINGS = {
   1008: ["The server does not take this", "Something sent from here broke one of its rules."],
   4000: [
     "That name cannot be used",
-    "A room’s name has 1 to 128 characters, your own at most 64, and neither has tabs, other control characters, or characters that turn text around.",
+    "A room’s name has 1 to 128 characters, your own at most 64, and neither has tabs or other control characters, nor any that turn text around.",
   ],
   4001: ["You are not signed in", "The server does not know you, or no longer does. Sign in, then try again."],
   4003: ["This room is not open to you", "You may be allowed into another one."],
