@@ -23,6 +23,7 @@ RoomcastError
 │       ├── InvalidHeader       (ValueError)    a header that HTTP does not allow, or that is not the caller's
 │       ├── InvalidSubprotocol  (ValueError)    a subprotocol that the client did not offer
 │       └── HandshakeFailed     (ConnectionError) the server's response does not open a WebSocket
+│           └── HandshakeRefused                it is an HTTP response: a refusal; carries status and body
 ├── RoomsError                  rooms and their brokers
 │   ├── RoomsClosed             (RuntimeError)  the rooms are not open: not entered yet, or left already
 │   ├── InvalidRoomName         (ValueError)    a room name that is no name
@@ -33,6 +34,7 @@ RoomcastError
 │   ├── Unpublishable           (TypeError)     data that is not str, bytes or JSON
 │   └── BrokerUnavailable       (ConnectionError) the broker did not take it; nothing was published
 │       └── NotKept                             it was published, but could not be kept: the history lacks it
+├── Unreachable                 (ConnectionError) what was to be talked to is not there, or says nothing
 └── ConfigurationError          (ValueError)    a setting that cannot be: the message says what would be right
     ├── UnknownBroker                           a broker URL whose scheme names no broker
     └── BrokerInUse                             what the broker needs belongs to another process
@@ -231,6 +233,27 @@ class HandshakeFailed(HandshakeError, ConnectionError):
         super().__init__(problem)
 
 
+class HandshakeRefused(HandshakeFailed):
+    """The server answered the handshake with an HTTP response of another status than 101.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the response's headers, names in lower case.
+        body: the response's body, or its first 64 KiB.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        status: int | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(problem, status)
+        self.headers = headers
+        self.body = body
+
+
 class RoomsError(RoomcastError):
     """Something about rooms."""
 
@@ -273,6 +296,10 @@ class NotKept(BrokerUnavailable):
     The room has a new epoch, so whoever resumes is told that something may be missing. Publishing goes on, and
     keeps again once the broker can. Published again, it would come to the members a second time.
     """
+
+
+class Unreachable(RoomcastError, ConnectionError):
+    """What was to be talked to is not there: no host, nothing that listens, no answer, no trusted certificate."""
 
 
 class ConfigurationError(RoomcastError, ValueError):

@@ -2,8 +2,9 @@
 
 It exits with 0 after it did what was asked for, and that includes to stop: on Ctrl+C and on SIGTERM. It exits
 with 2 where something in its arguments or its environment cannot be, after one line on stderr that says what
-would be right, with 3 where the app's own startup failed or the broker could not be reached, and with 1 where a
-broker did not take, or did not keep, what was to be published.
+would be right; with 3 where the app's own startup failed, or where what was to be talked to is not there, a broker
+too; and with 1 where it is there and did not do it: a server that refused, a broker that did not take, or did not
+keep, what was to be published, a check of `doctor` that failed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import click
 from roomcast.protocol import compiled
 from roomcast.serving.settings import Commands
 
-COMMANDS = ("serve", "publish")
+COMMANDS = ("serve", "connect", "bench", "stats", "publish", "rooms", "history", "doctor")
 """The commands, in the order in which the help names them: each in a module of its name."""
 
 

@@ -8,11 +8,12 @@ import sys
 
 import click
 
-from roomcast.cli.broker_url import checked_url
+from roomcast.cli.broker_url import shared_url
 from roomcast.errors import ConfigurationError, InvalidKey, InvalidRoomName
 from roomcast.rooms import Rooms
-from roomcast.serving.brokers import chat_url, make_chat_folder
-from roomcast.serving.settings import origin, setting
+from roomcast.serving.brokers import make_chat_folder
+from roomcast.serving.settings import setting
+from roomcast.terminal.text import as_json
 
 MAX_PUBLISHED = 16 << 20
 """How many bytes `roomcast publish` takes."""
@@ -37,17 +38,15 @@ Examples:
 @setting("--broker", metavar="URL", help="The broker that has the room. [default: that of the chat]")
 @click.option("--key", metavar="KEY", help="Publish nothing if this key was published in the room lately.")
 @click.option("--binary", is_flag=True, help="Publish a binary message.")
+@click.option("--json", "json_line", is_flag=True, help="Print the position as JSON.")
 @click.pass_context
-def publish(ctx: click.Context, *, room: str, text: str, broker: str | None, key: str | None, binary: bool) -> int:
+def publish(
+    ctx: click.Context, *, room: str, text: str, broker: str | None, key: str | None, binary: bool, json_line: bool
+) -> int:
     """Publish once, and return the exit code."""
-    url = chat_url() if broker is None else checked_url(ctx, broker)
+    url = shared_url(ctx, broker)
     if broker is None:
         make_chat_folder()
-    if url.startswith("memory:"):
-        raise ConfigurationError(
-            f"{origin(ctx, 'broker')}: memory:// is the memory of one process, which no other one reaches: name a "
-            "broker that keeps rooms outside of it, such as sqlite:///FILE while no server has that open"
-        )
     data = sys.stdin.buffer.read(MAX_PUBLISHED + 1).removesuffix(b"\n") if text == "-" else os.fsencode(text)
     if len(data) > MAX_PUBLISHED:
         raise ConfigurationError(f"there are more than {MAX_PUBLISHED >> 20} MiB to publish: publish less at once")
@@ -55,7 +54,8 @@ def publish(ctx: click.Context, *, room: str, text: str, broker: str | None, key
 
     async def publish_once() -> None:
         async with Rooms(url) as rooms:
-            click.echo(await rooms.publish(room, data if binary else data.decode(), key=key))
+            position = await rooms.publish(room, data if binary else data.decode(), key=key)
+            click.echo(as_json(room=room, position=str(position)) if json_line else position)
 
     try:
         asyncio.run(publish_once())

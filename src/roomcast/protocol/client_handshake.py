@@ -100,7 +100,7 @@ class ClientHandshake:
         Raises:
             HandshakeFailed: the response does not open a WebSocket, or not the one that was asked for.
         """
-        status, headers = _read_head(head)
+        status, headers = read_head(head)
         if status != 101:
             raise HandshakeFailed(f"the server answered with HTTP status {status}, where 101 was due", status)
         by_name: dict[bytes, list[bytes]] = {}
@@ -138,7 +138,12 @@ class ClientHandshake:
             raise HandshakeFailed(f"the response's Sec-WebSocket-Extensions: {error}", status) from None
 
 
-def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
+def read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
+    """Read the head of a response: its status, and its headers, names in lower case.
+
+    Raises:
+        HandshakeFailed: it is no head of an HTTP/1.1 response.
+    """
     if not head.endswith(b"\r\n\r\n"):
         raise HandshakeFailed("the response stops before the end of its headers")
     first, *lines = head[:-4].split(b"\r\n")

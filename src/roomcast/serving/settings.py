@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from roomcast.errors import BrokerUnavailable, ConfigurationError
+from roomcast.client import refusals
+from roomcast.errors import BrokerUnavailable, ConfigurationError, HandshakeFailed, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,9 +110,15 @@ class Commands(click.Group):
         except ConfigurationError as error:
             complain(str(error))
             sys.exit(2)
+        except HandshakeFailed as error:
+            complain(refusals.explained(error))
+            sys.exit(1)
         except BrokerUnavailable as error:
             complain(str(error))
             sys.exit(1)
+        except Unreachable as error:
+            complain(str(error))
+            sys.exit(3)
         except click.Abort:
             sys.exit(130)  # as a shell says that Ctrl+C ended it
 
@@ -161,7 +168,8 @@ def gives_way(ctx: click.Context, name: str, *rivals: str, why: str) -> bool:
 
 def _in_short(error: click.ClickException) -> str:
     if isinstance(error, click.BadParameter) and error.param is not None and error.message:
-        return f"{error.param.get_error_hint(error.ctx)}: {error.message.rstrip('.')}"
+        named = error.param.get_error_hint(error.ctx).strip("'")
+        return f"{named}: {error.message.rstrip('.')}"
     message = error.format_message().rstrip(".")
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message}. See {error.ctx.command_path} --help"

@@ -1,0 +1,1 @@
+"""`roomcast bench`: load on a schedule, and how long the answers take."""
