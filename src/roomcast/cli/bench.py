@@ -35,10 +35,11 @@ for all.
 \b
 Examples:
   roomcast bench localhost:8000
-  roomcast bench localhost:8000 --room bench --connections 1000 --rate 20
+  roomcast bench localhost:8000 --room bench --rate 20
   roomcast bench wss://example.org/echo --deflate --size 1000 --report bench.html
 
-It says when it was itself too slow to measure. Put it on another machine than the server for figures that count.
+It says when it was itself too slow to measure. Put it on another machine than the server for figures that count,
+and serve with --no-limits for more than the server lets one address do.
 It exits with 1 where something was lost, and with 3 where there is no server.
 """
 
@@ -47,7 +48,7 @@ It exits with 1 where something was lost, and with 3 where there is no server.
 @click.argument("url")
 @click.option(
     "--connections",
-    default=100,
+    default=50,
     show_default=True,
     metavar="NUMBER",
     type=Number("number of connections: 1 to 60000, as many as one address can have to one port", 1, 60_000),

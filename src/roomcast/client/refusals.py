@@ -22,7 +22,7 @@ _HINTS = {
     404: "there is no WebSocket at this path",
     405: "there is no WebSocket at this path",
     426: "there is no WebSocket at this path, or a proxy before it does not pass the Upgrade header on",
-    429: "it has had too much of you: come back later",
+    429: "it has had too much of you: come back later; for load tests, roomcast serve has --no-limits",
     502: "a proxy answers, and the server behind it does not",
     503: "the server takes nobody now, or it is gone from behind its proxy: come back later",
     504: "a proxy answers, and the server behind it takes too long",

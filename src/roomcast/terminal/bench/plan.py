@@ -46,7 +46,7 @@ class Plan:
         marker: by what a message of this run is known.
     """
 
-    connections: int = 100
+    connections: int = 50
     rate: float = 1000.0
     size: int = 128
     seconds: float = 10.0
