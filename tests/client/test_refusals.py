@@ -38,7 +38,8 @@ def test_a_refusal_is_explained_in_one_line(error: HandshakeFailed, told: str) -
     ("error", "text"),
     [
         (refusal(400, b"a\nb \x1b[31m c"), "a b [31m c"),
-        (refusal(400, b'{"code":4003,"reason":"x"}'), '{"code":4003,"reason":"x"}'),
+        (refusal(400, b'{"code":4003,"reason":"x"}'), "x"),
+        (refusal(400, b'{"code":4003,"why":"x"}'), '{"code":4003,"why":"x"}'),
         (refusal(404, b"<title>Not\n here</title><p>x", content_type="text/html"), "Not here"),
         (refusal(404, b"<p>x", content_type="text/html"), ""),
         (refusal(400, b"x" * 1000), "x" * 300 + "…"),

@@ -43,7 +43,7 @@ def explained(error: HandshakeFailed) -> str:
 
 
 def body_text(error: HandshakeRefused) -> str:
-    """Give the text of a refusal's body in one line: of a page its title, "" where there is none."""
+    """Give the text of a refusal's body in one line: of a page its title, of JSON its reason."""
     text = error.body.decode("utf-8", "replace")
     if b"html" in dict(error.headers).get(b"content-type", b"").lower():
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
@@ -54,7 +54,9 @@ def body_text(error: HandshakeRefused) -> str:
     except (ValueError, RecursionError):
         pass
     else:
-        if isinstance(said, dict) and len(said) == 1:
+        if isinstance(said, dict) and isinstance(said.get("reason"), str):  # as Roomcast's own are
+            line = said["reason"]
+        elif isinstance(said, dict) and len(said) == 1:
             line = str(next(iter(said.values())))
     line = " ".join(line.split())
     return line if len(line) <= MAX_SAID else line[:MAX_SAID] + "…"
