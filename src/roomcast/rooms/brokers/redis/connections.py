@@ -47,7 +47,8 @@ class Connections:
             "password": location.password or None,
             "protocol": 2,
             "client_name": NAME,
-            "socket_timeout": location.settings.timeout,
+            # Deadlines are ours: with one of redis-py's, each write is a task, and a cancellation can get lost in it.
+            "socket_timeout": None,
             "socket_connect_timeout": location.settings.timeout,
         }
         self._class: type[Connection] = Connection
