@@ -47,7 +47,7 @@ class Connections:
             "password": location.password or None,
             "protocol": 2,
             "client_name": NAME,
-            # Deadlines are ours: with one of redis-py's, each write is a task, and a cancellation can get lost in it.
+            # With a deadline of redis-py's, each write is a task, in which a cancellation can get lost: ours hold.
             "socket_timeout": None,
             "socket_connect_timeout": location.settings.timeout,
         }
