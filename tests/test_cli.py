@@ -144,7 +144,7 @@ def test_an_app_can_come_from_the_environment() -> None:
 def test_many_workers_need_a_broker_that_they_can_share(arguments: list[str], scheme: str) -> None:
     error = refused(*arguments)
     assert f"needs a broker that several processes share, which {scheme} is not" in error
-    assert error.endswith("use --broker redis://… or --workers 1")
+    assert error.endswith("use --broker redis://… or --broker nats://… or --workers 1")
     assert not (APPS / "rooms.db").exists()
 
 

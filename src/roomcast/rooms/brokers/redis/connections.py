@@ -47,7 +47,8 @@ class Connections:
             "password": location.password or None,
             "protocol": 2,
             "client_name": NAME,
-            "socket_timeout": location.settings.timeout,
+            # With a deadline of redis-py's, each write is a task, in which a cancellation can get lost: ours hold.
+            "socket_timeout": None,
             "socket_connect_timeout": location.settings.timeout,
         }
         self._class: type[Connection] = Connection
