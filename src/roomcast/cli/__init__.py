@@ -17,7 +17,7 @@ import click
 from roomcast.protocol import compiled
 from roomcast.serving.settings import Commands
 
-COMMANDS = ("serve", "publish")
+COMMANDS = ("serve", "publish", "token")
 """The commands, in the order in which the help names them: each in a module of its name."""
 
 
