@@ -6,7 +6,7 @@
 # make bench   what a server costs, beside others, for about 30 minutes: ARGS=--quick for 3, ARGS=--help
 # make bench-attacks  how long honest clients wait while somebody attacks, for about 7 minutes: ARGS=--help
 # make audit   known vulnerabilities of what is installed
-# make fuzz    what reads from the network, on random input, for SECONDS
+# make fuzz    what reads from the network, on random input, for SECONDS each: TARGETS='protocol tokens chat'
 # Another Python: make test PYTHON=python3.13 VENV=.venvs/3.13
 
 PYTHON ?= $(shell scripts/find-python)
@@ -19,6 +19,7 @@ PIP := 'pip>=25.1'
 
 INTERPRETED := .venvs/interpreted
 SECONDS ?= 180
+TARGETS ?= $(sort $(basename $(notdir $(wildcard fuzz/*.py))))
 
 .PHONY: run test test-interpreted check conformance bench bench-attacks audit fuzz format clean
 
@@ -56,10 +57,11 @@ audit: $(VENV)/audit.stamp
 
 # On a copy of the sources without what was compiled, which tells the fuzzer nothing of the paths it took.
 fuzz: $(VENV)/fuzz.stamp
-	rm -rf build/fuzz/src && mkdir -p build/fuzz/corpus && cp -r src build/fuzz/
+	rm -rf build/fuzz/src && mkdir -p $(TARGETS:%=build/fuzz/corpus/%) && cp -r src build/fuzz/
 	find build/fuzz/src -name '*.so' -delete
-	PYTHONPATH=build/fuzz/src $(BIN)/python fuzz/protocol.py build/fuzz/corpus \
-		-max_total_time=$(SECONDS) -max_len=600 -artifact_prefix=build/fuzz/ $(ARGS)
+	$(foreach target,$(TARGETS),PYTHONPATH=build/fuzz/src $(BIN)/python fuzz/$(target).py \
+		build/fuzz/corpus/$(target) -max_total_time=$(SECONDS) -max_len=600 \
+		-artifact_prefix=build/fuzz/$(target)- $(ARGS) &&) true
 
 format: $(VENV)/check.stamp
 	$(BIN)/ruff check --fix
@@ -98,7 +100,7 @@ $(VENV)/audit.stamp: pyproject.toml constraints.txt | $(VENV)/run.stamp $(VENV)/
 	$(PIP_INSTALL) --group audit
 	@touch $@
 
-$(VENV)/fuzz.stamp: pyproject.toml constraints.txt | $(VENV)/pip.stamp
+$(VENV)/fuzz.stamp: pyproject.toml constraints.txt | $(VENV)/run.stamp $(VENV)/pip.stamp
 	$(PIP_INSTALL) --group fuzz
 	@touch $@
 

@@ -1,7 +1,7 @@
 """Fuzzes what reads from the network: the parser, the handshakes, the negotiation of permessage-deflate.
 
-    make fuzz                 for three minutes
-    make fuzz SECONDS=3600    for an hour
+    make fuzz                                  all fuzzers, for three minutes each
+    make fuzz TARGETS=protocol SECONDS=3600    this one, for an hour
 
 The first byte of an input chooses what reads the rest. Beside crashes it looks for broken promises: that a
 stream means the same however it is cut, that the limit holds, that what is answered is itself valid.
@@ -121,6 +121,6 @@ def fuzz(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    seeds = str(Path(__file__).with_name("corpus"))
+    seeds = str(Path(__file__).with_name("corpus") / "protocol")
     atheris.Setup([*sys.argv, seeds], fuzz)
     atheris.Fuzz()

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import itertools
+import json
 import re
 import sys
 from collections import Counter
@@ -404,6 +405,66 @@ async def test_fastapi_rooms_tells_the_others_what_a_member_says(servers: Server
         assert [await bob.receive(), await bob.receive()] == ["hi", b"\x00\xff"]
         await bob.send("hi, Ada")
         assert await ada.receive() == "hi, Ada"
+
+
+async def log_in(servers: Servers, user: str, password: str) -> dict[str, str]:
+    """The headers of somebody who has logged in."""
+    async with servers.http("fastapi_login") as http:
+        answer = await http.post("/login", json={"user": user, "password": password})
+    assert answer.status_code == 200
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    return {"Cookie": cookie.partition(";")[0]}
+
+
+async def test_fastapi_login_lets_in_who_has_logged_in(servers: Servers, room: str) -> None:
+    ada, bob = await log_in(servers, "ada", "lovelace"), await log_in(servers, "bob", "builder")
+    team = f"/rooms/team-{room}"
+    async with (
+        servers.connect("fastapi_login", team, **ada) as her,
+        servers.connect("fastapi_login", team, **bob) as him,
+    ):
+        await her.send("hi")
+        assert await him.receive() == "hi"
+        await him.send("hi, Ada")
+        assert await him.receive() == "you may only listen here"
+        await her.send("still there?")
+        assert await him.receive() == "still there?"
+    status, body = await refusal(servers.connect("fastapi_login", f"/rooms/{room}", **bob))
+    assert (status, json.loads(body)) == (403, {"code": 4003, "reason": "this room is not open to you"})
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Cookie": "session=made-up"}, {"Cookie": "session="}], ids=["none", "bad", "empty"]
+)
+async def test_fastapi_login_turns_away_who_has_not(servers: Servers, headers: dict[str, str]) -> None:
+    status, body = await refusal(servers.connect("fastapi_login", "/rooms/team-1", **headers))
+    assert (status, json.loads(body)) == (401, {"code": 4001, "reason": "you are not signed in"})
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_let_in"),
+    [("http://{host}", True), ("https://evil.example.com", False), ("null", False)],
+)
+async def test_fastapi_login_takes_the_cookie_from_its_own_pages(
+    servers: Servers, origin: str, is_let_in: bool
+) -> None:
+    headers = {
+        **await log_in(servers, "ada", "lovelace"),
+        "Origin": origin.format(host=servers.host("fastapi_login")),
+    }
+    if is_let_in:
+        async with servers.connect("fastapi_login", "/rooms/hall", **headers) as ws:
+            await ws.send("hi")
+    else:
+        assert (await refusal(servers.connect("fastapi_login", "/rooms/hall", **headers)))[0] == 403
+
+
+@pytest.mark.parametrize(("user", "password"), [("ada", "builder"), ("nobody", ""), ("ada", ""), ("", "")])
+async def test_fastapi_login_takes_no_wrong_password(servers: Servers, user: str, password: str) -> None:
+    async with servers.http("fastapi_login") as http:
+        assert (await http.post("/login", json={"user": user, "password": password})).status_code == 401
 
 
 def test_the_client_prints_what_comes_back(servers: Servers) -> None:

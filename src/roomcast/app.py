@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
+from roomcast.errors import Refused
 from roomcast.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class websocket_app:  # noqa: N801 - used as a decorator
         """Serve one connection."""
         match scope["type"]:
             case "websocket":
-                await self._handler(WebSocket(scope, receive, send))
+                with suppress(Refused):  # it was answered
+                    await self._handler(WebSocket(scope, receive, send))
             case "http":
                 await _ask_for_upgrade(send)
             case "lifespan":

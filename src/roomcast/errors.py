@@ -4,6 +4,7 @@
 RoomcastError
 ├── WebSocketError              one connection, through roomcast.WebSocket
 │   ├── Disconnected            (OSError)       the connection is over; carries code and reason
+│   │   └── Refused                             it was turned away: whoever asked may not come in
 │   ├── OutOfOrder              (RuntimeError)  a call that does not fit the connection's state
 │   ├── InvalidEvent            (RuntimeError)  an ASGI event that the app may not send, or not now
 │   ├── InvalidHandshake        (ValueError)    an answer to the handshake that cannot be given
@@ -24,6 +25,10 @@ RoomcastError
 │       ├── InvalidSubprotocol  (ValueError)    a subprotocol that the client did not offer
 │       └── HandshakeFailed     (ConnectionError) the server's response does not open a WebSocket
 │           └── HandshakeRefused                it is an HTTP response: a refusal; carries status and body
+├── AccessDenied                (PermissionError) who asks may not do this; carries code and status
+│   ├── Unauthenticated                         4001, 401: nobody that is known here, or not any more
+│   ├── Forbidden                               4003, 403: somebody who is known, and may not
+│   └── Undecided                               1013, 503: what decides it raised, is late, or cannot be reached
 ├── RoomsError                  rooms and their brokers
 │   ├── RoomsClosed             (RuntimeError)  the rooms are not open: not entered yet, or left already
 │   ├── InvalidRoomName         (ValueError)    a room name that is no name
@@ -73,6 +78,10 @@ class Disconnected(WebSocketError, OSError):
 
     def __reduce__(self) -> tuple[type[Disconnected], tuple[int, str]]:
         return type(self), (self.code, self.reason)
+
+
+class Refused(Disconnected):
+    """The connection was turned away, with `code` and `reason`: the handler has nothing more to do."""
 
 
 class OutOfOrder(WebSocketError, RuntimeError):
@@ -252,6 +261,44 @@ class HandshakeRefused(HandshakeFailed):
         super().__init__(problem, status)
         self.headers = headers
         self.body = body
+
+
+class AccessDenied(RoomcastError, PermissionError):
+    """Who asks may not come in, or may not do what was asked for.
+
+    Its text goes to the client, so it holds nothing that the client may not know.
+
+    Attributes:
+        code: the close code.
+        status: the HTTP status, where the handshake is not answered yet.
+    """
+
+    code: int = 4003
+    status: int = 403
+
+
+class Unauthenticated(AccessDenied):
+    """There is no token, or it is no good; or an app's own authenticator knows nobody in this request."""
+
+    code = 4001
+    status = 401
+
+
+class Forbidden(AccessDenied):
+    """Somebody who is known wants to do what is not theirs to do."""
+
+    code = 4003
+    status = 403
+
+
+class Undecided(AccessDenied):
+    """Nobody can say it now: an app's own rule raised or was late, or the keys of tokens cannot be reached.
+
+    It is a refusal. Whoever comes again later may have more luck.
+    """
+
+    code = 1013
+    status = 503
 
 
 class RoomsError(RoomcastError):

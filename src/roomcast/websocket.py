@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 
+TOKEN_SUBPROTOCOL = "roomcast.token."  # noqa: S105 - with what one begins
+"""With what a subprotocol begins that is none, but brings a token: a page's script can set no header."""
+
+
 class _State(Enum):
     """Where the connection is, in the words of the errors."""
 
@@ -118,8 +122,9 @@ class WebSocket:
 
     @property
     def subprotocols(self) -> list[str]:
-        """The subprotocols that the client offers, in its order of preference."""
-        return list(self.scope.get("subprotocols", ()))
+        """The subprotocols that the client offers, in its order of preference, without what brings a token."""
+        offered = self.scope.get("subprotocols", ())
+        return [subprotocol for subprotocol in offered if not subprotocol.startswith(TOKEN_SUBPROTOCOL)]
 
     @property
     def state(self) -> dict[str, Any]:

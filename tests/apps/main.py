@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.applications import Starlette
 
+from roomcast import WebSocket, websocket_app
+from roomcast.auth import auth_from_environment
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -95,3 +98,13 @@ def broken_factory() -> Any:
 
 stuck_starlette = Starlette(lifespan=never)
 site = SimpleNamespace(app=app, name="site")
+
+
+@websocket_app
+async def guarded(ws: WebSocket) -> None:
+    """Tell who it is, to those who bring a token that the environment says is good."""
+    auth = auth_from_environment()
+    assert auth is not None
+    async with auth.admit(ws) as caller:
+        await ws.accept()
+        await ws.send(caller.user)

@@ -10,14 +10,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from roomcast.app import websocket_app
+from roomcast.auth import auth_from_environment
 from roomcast.chat import sockets
 from roomcast.rooms import Rooms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
 
+    from roomcast.auth import Auth
     from roomcast.rooms import Broker, Retention
     from roomcast.websocket import WebSocket
 
@@ -39,26 +41,44 @@ PAGE_HEADERS = {
 
 
 def create_app(
-    broker: str | Broker | None = None, *, retention: Retention | Mapping[str, Retention] | None = None
+    broker: str | Broker | None = None,
+    *,
+    retention: Retention | Mapping[str, Retention] | None = None,
+    auth: Auth | None = None,
 ) -> Starlette:
     """Make the chat.
 
     Args:
         broker: a broker, or its URL. Without one, `ROOMCAST_BROKER` of the environment, or else `memory://`.
         retention: what a room keeps, as in `Rooms`; what the broker keeps by itself, unless given.
+        auth: who is let in. Without it, who brings a token that the environment says is good
+            (`ROOMCAST_TOKEN_SECRET` and others); or else everybody.
     """
     rooms = Rooms(broker, retention=retention)
+    if auth is None:
+        auth = auth_from_environment()
 
     async def chat(ws: WebSocket) -> None:
-        await sockets.chat(ws, rooms)
+        await sockets.chat(ws, rooms, auth)
+
+    def for_those_let_in(handle: Callable[[WebSocket], Awaitable[None]]) -> Callable[[WebSocket], Awaitable[None]]:
+        if auth is None:
+            return handle
+        admit = auth.admit
+
+        async def guarded(ws: WebSocket) -> None:
+            async with admit(ws):
+                await handle(ws)
+
+        return guarded
 
     app = Starlette(
         routes=[
             *_page_routes(),
             Route("/healthz", _healthz),
             WebSocketRoute("/ws/chat", websocket_app(chat)),
-            WebSocketRoute("/ws/echo", websocket_app(sockets.echo)),
-            WebSocketRoute("/ws/binary", websocket_app(sockets.binary)),
+            WebSocketRoute("/ws/echo", websocket_app(for_those_let_in(sockets.echo))),
+            WebSocketRoute("/ws/binary", websocket_app(for_those_let_in(sockets.binary))),
             WebSocketRoute("/{path:path}", websocket_app(sockets.not_found)),
         ],
         lifespan=rooms.lifespan,

@@ -4,78 +4,129 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from roomcast.auth import Action
 from roomcast.chat import wire
+from roomcast.chat.visitor import MAX_NAME, let_in
 from roomcast.close_codes import CloseCode
 from roomcast.counts import Reason, counts
-from roomcast.errors import BrokerUnavailable, Disconnected, NotKept
+from roomcast.errors import AccessDenied, BrokerUnavailable, Disconnected, NotKept, Undecided
 from roomcast.rooms import Position
 from roomcast.rooms.names import check_room_name, check_user_name
 
 if TYPE_CHECKING:
+    from roomcast.auth import Auth
+    from roomcast.chat.visitor import Visitor
     from roomcast.rooms import Member, Rooms
     from roomcast.websocket import WebSocket
 
 DEFAULT_ROOM = "general"
 MAX_ROOM_NAME = 128
 """The longest room name of the chat, in characters."""
-MAX_NAME = 64
-"""The longest name to chat under, in characters."""
 MAX_TEXT = 4000
 """The longest message of the chat, in characters: the page's composer.js knows it too."""
 
 
 NOT_KEPT = "The server could not keep your message: whoever is here has got it, but nobody will find it later."
 NOT_SENT = "The server could not send your message: try again later."
+NOT_DECIDED = "The server cannot find out now whether you may do that: try again later."
+MAY_NOT_PUBLISH = "You may read in this room, but not write: your token does not allow it."
+MAY_NOT_SEE_HISTORY = "You may not see what was said in this room before: your token does not allow it."
 
 
-async def chat(ws: WebSocket, rooms: Rooms) -> None:
+async def chat(ws: WebSocket, rooms: Rooms, auth: Auth | None = None) -> None:
     """Be in the room `?room=`, under the name `&name=`, and say there what the client says.
 
     A client of the page's subprotocol that comes back names the position up to which it knows the room with
     `&since=`, and gets what it missed.
+
+    Args:
+        ws: the connection.
+        rooms: the chat's rooms.
+        auth: who is let in, and to do what; None for everybody, and everything. Who is known goes by the name of
+            its token, whatever `&name=` says.
     """
     try:
         room, name, since = _asked_for(ws)
     except ValueError as problem:
         await _refuse(ws, CloseCode.BAD_REQUEST, str(problem), status=400)
         return
+    async with let_in(ws, room, name, auth) as visitor:
+        await _stay(ws, room, since, visitor, rooms)
+
+
+async def _stay(ws: WebSocket, room: str, since: Position | None, visitor: Visitor, rooms: Rooms) -> None:
+    """Be in a room, as one who may."""
     knows_members = wire.SUBPROTOCOL in ws.subprotocols
+    takes_tokens = knows_members or visitor.user is not None
+    sees_members = Action.PRESENCE in visitor.allowed
+    sees_history = since is None or Action.HISTORY in visitor.allowed
+    encoder = wire.for_the_page if knows_members else wire.for_plain_clients
 
     async def welcome(member: Member) -> str:
-        here, active = await rooms.members(room), await rooms.active()
-        return wire.welcome(member, here, active, await rooms.position(room))
+        here = await rooms.members(room) if sees_members else [member.presence]
+        active = await visitor.seen(await rooms.active())
+        standing = None
+        if visitor.user is not None:
+            standing = wire.Standing(list(visitor.allowed), visitor.name, visitor.expires)
+        if not sees_history:
+            member.recovered = False
+        return wire.welcome(member, here, active, await rooms.position(room), standing)
 
     async with rooms.join(
         room,
         ws,
-        info={"name": name},
-        encoder=wire.for_the_page if knows_members else wire.for_plain_clients,
+        info={"name": visitor.name},
+        user=visitor.user,
+        encoder=encoder if sees_members else wire.messages_only,
         subprotocol=wire.SUBPROTOCOL if knows_members else None,
-        since=since,
+        since=since if sees_history else None,
         greet=welcome if knows_members else None,
     ) as member:
+        visitor.on_expiry(member.close)
+        if not sees_history and not knows_members:
+            member.send(wire.error(MAY_NOT_SEE_HISTORY, code=CloseCode.FORBIDDEN))
         async for frame in member:
             if isinstance(frame, bytes):
                 member.send(wire.error("the chat takes text; a binary message is nothing it can show"))
+            elif takes_tokens and (token := wire.fresh_token(frame)) is not None:
+                await _refresh(token, member, visitor)
             elif knows_members and wire.asks_for_rooms(frame):
-                member.send(wire.room_list(await rooms.active()))
+                member.send(wire.room_list(await visitor.seen(await rooms.active())))
             else:
                 said = wire.read(frame, with_key=knows_members)
                 if len(said.text) > MAX_TEXT:
                     counts[Reason.MESSAGE_LENGTH] += 1
                     member.send(wire.error(f"a message has at most {MAX_TEXT:,} characters", said.key))
                 elif said.text:
-                    await _say(said, member, rooms)
+                    await _say(said, member, visitor, rooms)
 
 
-async def _say(said: wire.Said, member: Member, rooms: Rooms) -> None:
+async def _say(said: wire.Said, member: Member, visitor: Visitor, rooms: Rooms) -> None:
     """Publish what a member says; where that fails, the member is told, and goes on."""
     try:
+        if not await visitor.may_publish():
+            member.send(wire.error(MAY_NOT_PUBLISH, said.key, code=CloseCode.FORBIDDEN))
+            return
         await rooms.publish(member.room, wire.message(said, member), key=said.key)
+    except Undecided:
+        member.send(wire.error(NOT_DECIDED, said.key))
     except NotKept:
         member.send(wire.error(NOT_KEPT, said.key))
     except BrokerUnavailable:
         member.send(wire.error(NOT_SENT, said.key))
+
+
+async def _refresh(token: str, member: Member, visitor: Visitor) -> None:
+    """Take a fresh token of a member, who is told what becomes of it."""
+    try:
+        may_stay = await visitor.refresh(token)
+    except AccessDenied as denial:
+        member.send(wire.error(str(denial), code=denial.code))
+        return
+    if may_stay:
+        member.send(wire.token_taken(visitor.expires))
+    else:
+        member.close(CloseCode.FORBIDDEN, "this room is not open to you with the fresh token")
 
 
 async def echo(ws: WebSocket) -> None:

@@ -9,6 +9,16 @@ A client that asks for the subprotocol `roomcast.chat.v1`, as the page does, fir
 its notices also say who came or went, and it may ask for the rooms. It may name its messages with a `key`, a long
 random one, by which a message that is sent again after a lost connection counts once; an error about such a
 message names its key.
+
+Where the chat wants tokens, the welcome also says under which `name` the client goes, what it `may` do in the
+room ("join", "publish", "presence", "history"), and when its token `expires`, in seconds since the Unix epoch.
+Before that, every client may send a fresh one, which is answered:
+
+    {"type":"token","token":"eyJhbGciOi…"}
+    {"type":"token","expires":1767225600}
+
+or with an error, whose `code` says what is wrong: 4001 for a token that is no good, 4003 for what it does not
+allow. An error without a code may be gone later. Without a fresh token, the connection is closed with 4001.
 """
 
 from __future__ import annotations
@@ -19,6 +29,8 @@ from roomcast import jsontext
 from roomcast.rooms import Joined, Publication
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from roomcast.rooms import Left, Member, Position, Presence, RoomEvent
 
 SUBPROTOCOL = "roomcast.chat.v1"
@@ -27,6 +39,8 @@ BEGINNING = '{"type":"message",'
 """With what every message begins that a member said."""
 MAX_KEY = 64
 """The longest key of a message, in characters."""
+MAX_TOKEN_FRAME = 10_000
+"""The longest frame that may bring a fresh token, in characters."""
 MAX_MEMBERS_TOLD = 200
 """How many members a welcome names; it counts them all."""
 MAX_ROOMS_TOLD = 50
@@ -43,6 +57,20 @@ class Said(NamedTuple):
 
     text: str
     key: str | None = None
+
+
+class Standing(NamedTuple):
+    """How a client stands with the chat.
+
+    Attributes:
+        may: what it may do in the room.
+        name: under which name it goes.
+        expires: until when, in seconds since the Unix epoch; None for as long as it wants.
+    """
+
+    may: Sequence[str]
+    name: str | None
+    expires: float | None
 
 
 def read(frame: str, *, with_key: bool) -> Said:
@@ -73,6 +101,25 @@ def asks_for_rooms(frame: str) -> bool:
         return False
 
 
+def fresh_token(frame: str) -> str | None:
+    """Give the token that a frame brings: `{"type":"token","token":…}`; None for any other frame."""
+    if len(frame) > MAX_TOKEN_FRAME or '"token"' not in frame:
+        return None
+    try:
+        value = jsontext.loads(frame)
+    except ValueError:
+        return None
+    match value:
+        case {"type": "token", "token": token}:
+            return token if isinstance(token, str) else ""
+    return None
+
+
+def token_taken(expires: float | None) -> str:
+    """Write the answer to a fresh token that was taken: until when it holds, None for ever."""
+    return jsontext.dumps({"type": "token", "expires": expires})
+
+
 def message(said: Said, author: Member) -> str:
     """Write a message as it is published; what is known only when it has its offset is added by the encoders."""
     fields = {
@@ -90,13 +137,29 @@ def message(said: Said, author: Member) -> str:
     return jsontext.dumps(fields)
 
 
-def error(text: str, key: str | None = None) -> str:
-    """Write an error for one client, with the key of the message that it is about, if that has one."""
-    fields = {"type": "error", "message": text}
-    return jsontext.dumps(fields if key is None else {**fields, "key": key})
+def error(text: str, key: str | None = None, *, code: int | None = None) -> str:
+    """Write an error for one client.
+
+    Args:
+        text: what is wrong.
+        key: the key of the message that it is about, if that has one.
+        code: what kind of error it is, where the same attempt would fail again: a close code.
+    """
+    fields: dict[str, Any] = {"type": "error", "message": text}
+    if key is not None:
+        fields["key"] = key
+    if code is not None:
+        fields["code"] = int(code)
+    return jsontext.dumps(fields)
 
 
-def welcome(member: Member, here: list[Presence], rooms: dict[str, int], position: Position) -> str:
+def welcome(
+    member: Member,
+    here: list[Presence],
+    rooms: dict[str, int],
+    position: Position,
+    standing: Standing | None = None,
+) -> str:
     """Write what a client of the subprotocol gets first.
 
     `recovered` says to one that named its last position whether all that it missed follows; without it, something
@@ -111,7 +174,11 @@ def welcome(member: Member, here: list[Presence], rooms: dict[str, int], positio
         "rooms": _biggest(rooms),
         "position": {"offset": position.offset, "epoch": position.epoch},
     }
-    return jsontext.dumps(fields if member.recovered is None else {**fields, "recovered": member.recovered})
+    if member.recovered is not None:
+        fields["recovered"] = member.recovered
+    if standing is not None:
+        fields |= standing._asdict()
+    return jsontext.dumps(fields)
 
 
 def room_list(rooms: dict[str, int]) -> str:
@@ -132,6 +199,11 @@ def for_the_page(event: RoomEvent) -> str | bytes | None:
         return _with_position(event)
     kind = "join" if isinstance(event, Joined) else "leave"
     return jsontext.dumps({**_notice(event), "event": kind, **_person(event.member)})
+
+
+def messages_only(event: RoomEvent) -> str | bytes | None:
+    """Write an event for a client, of either kind, that may not know who comes and goes."""
+    return _with_position(event) if isinstance(event, Publication) else None
 
 
 def _with_position(publication: Publication) -> str | None:

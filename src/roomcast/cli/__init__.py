@@ -18,7 +18,7 @@ import click
 from roomcast.protocol import compiled
 from roomcast.serving.settings import Commands
 
-COMMANDS = ("serve", "connect", "bench", "stats", "publish", "rooms", "history", "doctor")
+COMMANDS = ("serve", "connect", "bench", "stats", "publish", "rooms", "history", "token", "doctor")
 """The commands, in the order in which the help names them: each in a module of its name."""
 
 

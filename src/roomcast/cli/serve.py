@@ -24,6 +24,7 @@ from roomcast.serving.running import run
 from roomcast.serving.settings import Number, Sections, Switch, complain, gives_way, origin, setting, warn
 from roomcast.serving.tcp import listening_on_port
 from roomcast.serving.tls import check_certificate
+from roomcast.serving.tokens import settle_tokens, token_settings
 from roomcast.serving.trial import try_aside
 from roomcast.serving.unix import listening_on_path
 
@@ -46,6 +47,7 @@ Examples:
   roomcast serve main:app --reload          your app, restarted when its code changes
   roomcast serve main:app --workers 4       your app, on four cores
   roomcast serve --host 0.0.0.0             the chat, for everyone on the network
+  roomcast serve --token-key public.pem     the chat, for who has a token of this key
 
 Each setting can also come from the environment, MODULE:ATTRIBUTE too (ROOMCAST_APP). What is on the command
 line wins.
@@ -110,6 +112,7 @@ line wins.
     help="Proxies, with commas between, whose X-Forwarded-For says who the client is; * for all. "
     "[default: 127.0.0.1]",
 )
+@token_settings
 @limit_options
 @click.pass_context
 def serve(
@@ -130,7 +133,7 @@ def serve(
     log_level: str,
     allow_origin: tuple[str, ...],
     forwarded_allow_ips: str | None,
-    **limits: Any,  # noqa: ANN401 - those of limit_options
+    **others: Any,  # noqa: ANN401 - those of limit_options and of token_settings
 ) -> int:
     """Serve until a signal ends it, and return the exit code."""
     # Stopping is what SIGTERM asks for: from the first moment on it ends the program as Ctrl+C does.
@@ -144,15 +147,18 @@ def serve(
                 reload = False
             else:
                 workers = 1
+        needs_tokens = settle_tokens(ctx, others)
         try:
             note = _settle_broker(ctx, app, broker, workers, wait_for_broker)
         except BrokerUnavailable as error:
             complain(str(error))
             return STARTUP_FAILURE
+        if needs_tokens and app is None:
+            note = f"who comes needs a token; {note}"
         scheme = _check_tls(ctx, certfile, keyfile)
         reference = _reference(ctx, app, factory=factory)
         os.environ["ROOMCAST_WORKERS"] = str(workers)  # how many there are is each one's to know
-        export(ctx, limits)
+        export(ctx, others)
         _settle_origins(ctx, allow_origin)
         if reload or workers > 1:
             try_aside(reference)

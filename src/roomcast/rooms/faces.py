@@ -132,6 +132,10 @@ def _quart(ws: Any) -> WebSocket:  # noqa: ANN401
                 await ws.accept(subprotocol=event.get("subprotocol"))  # in vain where it was accepted already
             case {"type": "websocket.close"}:
                 await ws.close(event["code"], event["reason"])
+            case {"type": "websocket.http.response.start"}:
+                pass  # Quart has no way to answer with one but to return it: it is refused without
+            case {"type": "websocket.http.response.body"}:
+                await ws.close(CloseCode.POLICY_VIOLATION)
             case _:
                 text = event.get("text")
                 await ws.send(event["bytes"] if text is None else text)

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from roomcast.counts import Reason, counts
 from roomcast.protocol.handshake import Refusal, ServerHandshake, read_request
+from roomcast.redaction import loggable
 from roomcast.server.request import read_head
 from roomcast.server.session import Session
 from roomcast.server.settings import Settings
@@ -119,7 +120,7 @@ class WebSocketProtocol(Session):
             scope = self._scope
             client = ":".join(map(str, scope["client"] or ()))
             path = quote(scope["path"])
-            query = scope["query_string"].decode("latin-1")
+            query = loggable(scope["query_string"].decode("latin-1"))
             outcome = "[accepted]" if status == 101 else str(status)
             logger.info('%s - "WebSocket %s" %s', client, f"{path}?{query}" if query else path, outcome)
         self._scope = {}

@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from roomcast.redaction import watch_logs
 from roomcast.serving.limiting import guarded
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def ctrl_c_held_back() -> Iterator[None]:
 
 
 class Config(uvicorn.Config):
-    """uvicorn's configuration, with a guard before the app.
+    """uvicorn's configuration, with a guard before the app, and no tokens in its logs.
 
     In each process that it is sent to, it makes an end of holding Ctrl+C back.
     """
@@ -52,6 +53,10 @@ class Config(uvicorn.Config):
             app.app = cast("Any", guarded(cast("Any", app.app)))
         else:
             self.loaded_app = cast("Any", guarded(app))
+
+    def configure_logging(self) -> None:  # noqa: D102
+        super().configure_logging()
+        watch_logs()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -1,8 +1,10 @@
 /** The chat: one room at a time, under one name. */
 
 import { Composer } from "/composer.js";
-import { Connection, deliverTo, Identity, inWords, Kept, Outbox, Received, socketAddress, STATE_NAMES } from "/connection.js";
+import { Connection, deliverTo, Identity, Kept, Outbox, Received, socketAddress } from "/connection.js";
 import { Members, RoomList } from "/lists.js";
+import { Status } from "/status.js";
+import { Token } from "/token.js";
 import { addressOf, byId, Log, roomOfAddress, tint } from "/view.js";
 
 const FIRST_ROOM = "general";
@@ -11,40 +13,10 @@ const ROOMS_EVERY = 15_000;
 const OFFLINE_ANSWER_WITHIN = 2_000;
 const ERROR_STAYS = 8_000;
 const UNSENT = "The server could not send your message. It waits here, and is tried again.";
+const UNSEEN = "What was said here before is not shown to you.";
+const FORBIDDEN = 4003;
+const EVERYTHING = ["join", "publish", "presence", "history"];
 const MISSING = "Some messages may be missing here: the server no longer has them.";
-
-/** How the connection stands: a line that counts down, and a banner once it has ended for good. */
-class Status {
-  #line = byId("status");
-  #ticking;
-  #wasConnected = false;
-
-  show({ state, retryAt, code, reason }) {
-    clearInterval(this.#ticking);
-    this.#wasConnected ||= state === "connected";
-    this.#line.dataset.state = document.body.dataset.state = state;
-    const isFirst = state === "reconnecting" && !retryAt && !this.#wasConnected;
-    this.#say(isFirst ? "Connecting…" : STATE_NAMES[state]);
-    byId("try-now").hidden = isFirst || state === "connected" || state === "closed";
-    this.#countDown(retryAt);
-    if (retryAt) this.#ticking = setInterval(() => this.#countDown(retryAt), 250);
-    byId("banner").hidden = state !== "closed";
-    if (state !== "closed") return;
-    [byId("banner-title").textContent, byId("banner-text").textContent] = inWords(code);
-    byId("banner-reason").textContent = reason ? `The server says: ${reason}` : "";
-  }
-
-  /** A screen reader reads it out again for every attempt, unless it is left alone. */
-  #say(label) {
-    const place = byId("status-label");
-    if (place.textContent !== label) place.textContent = label;
-  }
-
-  #countDown(retryAt) {
-    const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
-    byId("countdown").textContent = retryAt ? ` in ${seconds} s` : "";
-  }
-}
 
 /** A panel that stands beside the chat on a wide screen and slides over it on a narrow one. */
 class Drawer {
@@ -90,7 +62,8 @@ class Chat {
   #outbox = new Outbox(new Kept("sessionStorage", "pending", []));
   #log = new Log((key) => this.#discard(key));
   #members = new Members((count) => this.#countHere(count));
-  #status = new Status();
+  #token = new Token((token) => this.#enterToken(token), () => this.#status.askForToken());
+  #status = new Status(this.#token);
   #roomList = new RoomList((room) => this.#go(room), (room) => this.#forget(room));
   #composer = new Composer({
     onSay: (text) => this.#say(text),
@@ -105,6 +78,8 @@ class Chat {
   #activeRooms = [];
   #resent = [];
   #hasUnsent = false;
+  #freshToken;
+  #isUnseenTold = false;
   #unread = 0;
   #errorFades;
 
@@ -126,6 +101,10 @@ class Chat {
     byId("rooms-button").addEventListener("click", () => this.#askForRooms());
     byId("try-now").addEventListener("click", () => this.#connection.hurry());
     byId("try-again").addEventListener("click", () => this.#connect());
+    byId("use-token").addEventListener("click", () => {
+      this.#token.isAsked = true;
+      byId("token-input").focus();
+    });
     byId("change-name").addEventListener("click", () => this.#composer.focusName());
     byId("choose-room").addEventListener("click", () => {
       this.#roomsDrawer.open();
@@ -163,6 +142,7 @@ class Chat {
   #enter(room) {
     this.#room = room;
     this.#received = new Received();
+    this.#isUnseenTold = false;
     this.#composer.text = new Map(this.#drafts.value).get(room) ?? "";
     this.#showUnread(0);
     this.#log.clear();
@@ -176,10 +156,25 @@ class Chat {
   }
 
   #connect() {
-    this.#connection.open(() => socketAddress(this.#room, this.#identity.name, this.#received.position));
+    this.#connection.open(
+      () => socketAddress(this.#room, this.#identity.chosen, this.#received.position),
+      () => this.#token.subprotocols,
+    );
+  }
+
+  /** Connected, the fresh token takes the place of the one that ends; it is kept once the server has taken it. */
+  #enterToken(token) {
+    if (this.#connection.isConnected) {
+      this.#freshToken = token;
+      this.#connection.send({ type: "token", token });
+    } else {
+      this.#token.value = token;
+      this.#connect();
+    }
   }
 
   #tell(status) {
+    if (status.state !== "connected") this.#token.forgetEnd();
     this.#status.show(status);
     this.#composer.isOpen = status.state !== "closed";
   }
@@ -190,13 +185,15 @@ class Chat {
       case "message": return this.#heard(frame);
       case "system": return this.#noticed(frame);
       case "rooms": return this.#counted(frame.rooms);
+      case "token": return this.#tokenTaken(frame);
       case "error": return this.#failed(frame);
     }
   }
 
-  #welcomed({ id, members, count, rooms, position, recovered }) {
+  #welcomed({ id, members, count, rooms, position, recovered, may = EVERYTHING, name = null, expires = null }) {
     this.#selfId = id;
     this.#remember(this.#room);
+    this.#takeStanding(may, name, expires);
     if (this.#received.resume(position, recovered)) this.#log.addGap(MISSING);
     // The server names only some of a crowd.
     this.#members.reset([{ id, name: this.#identity.name || null }, ...members], count, id);
@@ -204,6 +201,27 @@ class Chat {
     this.#showRooms();
     this.#sendPending();
     for (const other of this.#outbox.rooms) if (other !== this.#room) this.#deliverElsewhere(other);
+  }
+
+  /** What the server lets this page do, under which name, and until when. */
+  #takeStanding(may, name, expires) {
+    this.#identity.given = name;
+    this.#composer.name = this.#identity.name;
+    this.#composer.hasGivenName = name !== null;
+    this.#composer.mayWrite = may.includes("publish");
+    document.body.dataset.may = may.join(" ");
+    this.#members.isShown = may.includes("presence");
+    this.#token.endsAt(expires);
+    if (may.includes("history") || this.#isUnseenTold) return;
+    this.#isUnseenTold = true;
+    this.#log.addNotice(UNSEEN);
+  }
+
+  #tokenTaken({ expires }) {
+    this.#token.value = this.#freshToken;
+    this.#freshToken = undefined;
+    this.#token.endsAt(expires);
+    this.#status.tokenTaken();
   }
 
   /**
@@ -222,7 +240,7 @@ class Chat {
 
   #deliverElsewhere(room) {
     const messages = this.#outbox.in(room);
-    deliverTo(room, this.#identity.name, messages, () => {
+    deliverTo(room, this.#identity.chosen, this.#token.subprotocols, messages, () => {
       for (const { key } of messages) this.#outbox.settle(room, key);
     });
   }
@@ -251,8 +269,19 @@ class Chat {
     this.#showRooms();
   }
 
-  /** Something was not taken. A message that could not be sent waits on, and is tried again. */
-  #failed({ message, key }) {
+  /** Something was not taken. A message that could not be sent waits on, and is tried again, unless it may not be. */
+  #failed({ message, key, code }) {
+    if (this.#freshToken && code !== undefined && key === undefined) {
+      this.#freshToken = undefined;
+      this.#status.askForToken(message);
+      return;
+    }
+    if (code === FORBIDDEN && key !== undefined) {
+      this.#outbox.settle(this.#room, key);
+      this.#log.removePending(key);
+      this.#warn(message);
+      return;
+    }
     this.#resent = this.#resent.filter((other) => other.key !== key);
     const waits = this.#outbox.in(this.#room).some((other) => other.key === key);
     this.#hasUnsent ||= waits;

@@ -4,6 +4,7 @@ import { byId, drawAvatar } from "/view.js";
 
 const MOST_CHARACTERS = 4000;
 const COUNTED_FROM = 3800;
+const READ_ONLY = "You can read here, but not write";
 
 /** The field to write in, the name beside it, and the button. */
 export class Composer {
@@ -12,6 +13,8 @@ export class Composer {
   #name = byId("name-input");
   #handlers;
   #isOpen = true;
+  #mayWrite = true;
+  #invitation = this.#field.placeholder;
 
   /** @param handlers {onSay(text), onDraft(text), onName(name)}. */
   constructor(handlers) {
@@ -58,6 +61,19 @@ export class Composer {
     this.#fit();
   }
 
+  /** Whether the server lets this page write in the room. */
+  set mayWrite(mayWrite) {
+    this.#mayWrite = mayWrite;
+    this.#field.readOnly = !mayWrite;
+    this.#field.placeholder = mayWrite ? this.#invitation : READ_ONLY;
+    this.#fit();
+  }
+
+  /** Whether the name is the server's to say, and nobody's to change here. */
+  set hasGivenName(isGiven) {
+    this.#name.readOnly = isGiven;
+  }
+
   focus() {
     this.#field.focus();
   }
@@ -83,6 +99,6 @@ export class Composer {
     counter.hidden = count < COUNTED_FROM;
     counter.textContent = `${count.toLocaleString()} of ${MOST_CHARACTERS.toLocaleString()}`;
     counter.classList.toggle("over", count > MOST_CHARACTERS);
-    byId("send").disabled = !this.#isOpen || count > MOST_CHARACTERS;
+    byId("send").disabled = !this.#isOpen || !this.#mayWrite || count > MOST_CHARACTERS;
   }
 }

@@ -31,15 +31,31 @@ const ENDINGS = {
     "That name cannot be used",
     "A room’s name has 1 to 128 characters, your own at most 64, and neither has tabs or other control characters, nor any that turn text around.",
   ],
-  4001: ["You are not signed in", "The server does not know you, or no longer does. Sign in, then try again."],
-  4003: ["This room is not open to you", "You may be allowed into another one."],
+  4001: ["This chat asks who you are", "Enter the token that you were given to come in."],
+  4003: ["This room is not open to you", "You may be allowed into another one, or in here with another token."],
   4004: ["There is no chat here", "The server does not know this address."],
+  4005: ["You were put out", "Somebody who looks after this chat has ended your connection."],
+  4006: ["This room was closed", "Somebody who looks after this chat has closed it. You may choose another one."],
+};
+const BAD_TOKEN = ["Your token was not taken", "Enter another one to come in."];
+/** What a server that can be tried again later says of itself. */
+const DELAYS = {
+  1012: "The server restarts",
+  1013: "The server cannot let you in just now",
+  4020: "Your connection was too slow",
+  4029: "You sent too much at once",
 };
 const OTHER_ENDING = ["The server has ended the connection", "Trying the same again may end the same way."];
 
 /** A title and a sentence for a final close code. */
-export function inWords(code) {
+export function inWords(code, hasToken) {
+  if (code === 4001 && hasToken) return BAD_TOKEN;
   return ENDINGS[code] ?? OTHER_ENDING;
+}
+
+/** Why a connection was lost that is tried again; "" where that says nothing to anybody. */
+export function delayInWords(code) {
+  return DELAYS[code] ?? "";
 }
 
 /** The URL of a room's WebSocket; `since` is the position up to which the room is known. */
@@ -49,12 +65,15 @@ export function socketAddress(room, name, since) {
   return `${location.origin.replace("http", "ws")}/ws/chat?${query.toString().replaceAll("+", "%20")}`;
 }
 
+/** What to offer the server, beside the subprotocols that bring a token. */
+const offer = (tokens) => [SUBPROTOCOL, ...tokens];
+
 /**
  * Bring what waits for a room that is not open any more there, by a connection of its own. The server answers in
  * order: once it has told the rooms, it has taken all that was sent before. What fails waits on.
  */
-export function deliverTo(room, name, messages, onDelivered) {
-  const socket = new WebSocket(socketAddress(room, name, `0.${NO_EPOCH}`), SUBPROTOCOL);
+export function deliverTo(room, name, tokens, messages, onDelivered) {
+  const socket = new WebSocket(socketAddress(room, name, `0.${NO_EPOCH}`), offer(tokens));
   const giveUp = setTimeout(() => socket.close(DONE), ANSWER_WITHIN);
   socket.addEventListener("close", () => clearTimeout(giveUp));
   socket.addEventListener("message", ({ data }) => {
@@ -86,6 +105,7 @@ export class Connection {
   #onFrame;
   #onStatus;
   #address;
+  #tokens;
   #socket;
   #listening = new AbortController();
   #failures = 0;
@@ -96,16 +116,21 @@ export class Connection {
   /**
    * @param onFrame called with every frame of the server, parsed.
    * @param onStatus called with {state}: "connected"; "reconnecting" or "offline", with `retryAt` (ms since the
-   *   epoch) unless an attempt is under way; "closed", with `code` and `reason`, after which only `open` helps.
+   *   epoch) and the `code` of the loss unless an attempt is under way; "closed", with `code` and `reason`, after
+   *   which only `open` helps.
    */
   constructor(onFrame, onStatus) {
     this.#onFrame = onFrame;
     this.#onStatus = onStatus;
   }
 
-  /** Connect, leaving whatever was connected before, to the URL that `address` gives at each attempt. */
-  open(address) {
+  /**
+   * Connect, leaving whatever was connected before, to the URL that `address` gives at each attempt, with the
+   * subprotocols that `tokens` gives.
+   */
+  open(address, tokens) {
     this.#address = address;
+    this.#tokens = tokens;
     this.#failures = 0;
     this.#connect();
   }
@@ -134,7 +159,7 @@ export class Connection {
 
   #connect() {
     this.#abandon();
-    this.#socket = new WebSocket(this.#address(), SUBPROTOCOL);
+    this.#socket = new WebSocket(this.#address(), offer(this.#tokens()));
     const { signal } = this.#listening;
     this.#socket.addEventListener("message", ({ data }) => this.#receive(JSON.parse(data)), { signal });
     this.#socket.addEventListener("close", ({ code, reason }) => this.#lost(code, reason), { signal });
@@ -161,7 +186,7 @@ export class Connection {
     const delay = delayAfter(stable ? 0 : this.#failures);
     this.#failures = stable ? 1 : this.#failures + 1;
     this.#retry = setTimeout(() => this.#connect(), delay);
-    this.#onStatus({ state: lostState(), retryAt: Date.now() + delay });
+    this.#onStatus({ state: lostState(), retryAt: Date.now() + delay, code });
   }
 
   #expectAnswer(within) {
@@ -237,6 +262,7 @@ export class Identity {
   #tab = new Kept("sessionStorage", "tab");
   #tabName = new Kept("sessionStorage", "name");
   #lastName = new Kept("localStorage", "name", "");
+  #given = null;
 
   constructor() {
     this.#client.value ??= randomId(8);
@@ -244,7 +270,17 @@ export class Identity {
     this.#tabName.value ??= this.#lastName.value;
   }
 
+  /** The name that it goes by here: one that the server knows it by, or else the chosen one. */
   get name() {
+    return this.#given ?? this.#tabName.value;
+  }
+
+  /** The name that the server knows it by; null where it takes the chosen one. */
+  set given(name) {
+    this.#given = name;
+  }
+
+  get chosen() {
     return this.#tabName.value;
   }
 

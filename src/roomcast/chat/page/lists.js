@@ -27,6 +27,7 @@ export class Members {
   #names = new Map();
   #others = 0;
   #selfId;
+  #isShown = true;
   #drawing;
   #onCount;
 
@@ -39,6 +40,12 @@ export class Members {
     this.#names = new Map(members.map(({ id, name }) => [id, name]));
     this.#others = Math.max(0, count - this.#names.size);
     this.#selfId = selfId;
+    this.#draw();
+  }
+
+  /** Whether the server tells who is here; where not, only oneself is known. */
+  set isShown(isShown) {
+    this.#isShown = isShown;
     this.#draw();
   }
 
@@ -67,6 +74,7 @@ export class Members {
     });
     const count = this.#names.size + this.#others;
     for (const place of document.querySelectorAll("[data-people-count]")) place.textContent = count.toLocaleString();
+    byId("unseen-members").hidden = this.#isShown;
     byId("more-members").hidden = this.#others === 0;
     byId("more-members").textContent = `and ${plural(this.#others, "other")}`;
     this.#onCount(count);
