@@ -6,6 +6,7 @@ each subscription, would let the answer to a publish overtake the publication, a
 
 from __future__ import annotations
 
+import os
 import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -190,4 +191,6 @@ def _refused(address: str, location: Location, error: Exception) -> BrokerUnavai
 def _told(error: Exception | None) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     return (str(error) or type(error).__name__).removeprefix("nats: ").strip("'\"") if error else "no reason given"
