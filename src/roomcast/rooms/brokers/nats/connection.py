@@ -59,6 +59,8 @@ class Connection(Client):
         self._hand_over = receive
         self._tell_lost = lost
         self._trouble: Exception | None = None
+        self.forbidden = ""
+        """What the server said that this user may not do, "" for nothing."""
 
     async def open(self, location: Location, host: str, port: int) -> None:
         """Connect to one server.
@@ -148,6 +150,8 @@ class Connection(Client):
 
     async def _note_trouble(self, error: Exception) -> None:
         self._trouble = error
+        if "permissions violation" in str(error):
+            self.forbidden = _told(error)
 
     async def _note_closed(self) -> None:
         self._tell_lost()
