@@ -82,10 +82,21 @@ def redis(folder: Path) -> Iterator[Place]:
         yield Place(f"redis://127.0.0.1:{port}", server)
 
 
+@contextmanager
+def nats(folder: Path) -> Iterator[Place]:
+    """Rooms in a NATS of their own, with JetStream in files."""
+    port = free_port()
+    program = shutil.which("nats-server", path=SERVER_PATH) or "nats-server"
+    command = [program, "--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(folder)]
+    with running(command, port, 0, str(folder)) as server:
+        yield Place(f"nats://127.0.0.1:{port}", server)
+
+
 BROKERS: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "memory": memory,
     "sqlite": sqlite,
     "redis": redis,
+    "nats": nats,
 }
 
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import pytest
 
 from roomcast import BrokerUnavailable, Position, Retention
+from roomcast.rooms.brokers import broker_from_url
 from roomcast.rooms.brokers.memory import MemoryBroker
-from roomcast.rooms.brokers.nats import NatsBroker
-from roomcast.rooms.brokers.redis import RedisBroker
 from roomcast.rooms.brokers.sqlite import SqliteBroker
 from roomcast.rooms.brokers.sqlite.url import Location
 from roomcast.rooms.retention import Retentions
@@ -85,11 +84,10 @@ class SqliteNodes(Nodes):
         return SqliteBroker(Location(self._folder / f"{self._made}.db"))
 
 
-class RedisNodes(Nodes):
+class SharedNodes(Nodes):
     """The brokers of a test share a server with those of other tests, under names that are their own."""
 
     durable = True
-    server = "redis_url"
 
     def __init__(self, folder: Path, server: str | None) -> None:
         super().__init__(folder, server)
@@ -97,25 +95,28 @@ class RedisNodes(Nodes):
 
     async def make(self) -> Broker:
         assert self._server is not None
-        return RedisBroker.from_url(f"{self._server}?prefix={self._prefix}")
+        return broker_from_url(f"{self._server}?prefix={self._prefix}")
 
     async def make_again(self) -> Broker:
         return await self.make()
 
 
-class RedisClusterNodes(RedisNodes):
-    """The same, on a cluster of three masters."""
+class RedisNodes(SharedNodes):
+    """On one Redis."""
+
+    server = "redis_url"
+
+
+class RedisClusterNodes(SharedNodes):
+    """On a cluster of three masters."""
 
     server = "redis_cluster_url"
 
 
-class NatsNodes(RedisNodes):
-    """The same, on a server with JetStream."""
+class NatsNodes(SharedNodes):
+    """On one NATS with JetStream."""
 
     server = "nats_url"
-
-    async def make(self) -> Broker:
-        return NatsBroker.from_url(f"{self._server}?prefix={self._prefix}")
 
 
 class Keeping(Protocol):

@@ -82,7 +82,7 @@ line wins.
 @setting(
     "--broker",
     metavar="URL",
-    help="What carries messages and keeps the history: memory://, sqlite:///FILE or redis://HOST. "
+    help="What carries messages and keeps the history: memory://, sqlite:///FILE, redis://HOST or nats://HOST. "
     "The chat has its own file.",
 )
 @setting(

@@ -9,7 +9,9 @@ from platformdirs import user_state_path
 
 from roomcast.errors import BrokerInUse, BrokerUnavailable, ConfigurationError
 from roomcast.rooms.brokers import DEFAULT_URL, broker_from_url
-from roomcast.rooms.brokers.redis.url import FORMS
+from roomcast.rooms.brokers.nats.url import SCHEMES as NATS
+from roomcast.rooms.brokers.nats.url import Location as NatsLocation
+from roomcast.rooms.brokers.redis.url import FORMS as REDIS
 from roomcast.rooms.brokers.redis.url import Location as RedisLocation
 from roomcast.rooms.brokers.sqlite.url import Location
 from roomcast.serving.settings import warn
@@ -116,4 +118,6 @@ def history_note(url: str) -> str:
     scheme = url.partition("://")[0]
     if scheme == "sqlite":
         return f"history in {Location.parse(url).path}; "
-    return f"history in {RedisLocation.parse(url)}; " if scheme in FORMS else ""
+    if scheme in NATS:
+        return f"history in {NatsLocation.parse(url)}; "
+    return f"history in {RedisLocation.parse(url)}; " if scheme in REDIS else ""

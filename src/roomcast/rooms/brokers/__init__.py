@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from roomcast.errors import UnknownBroker
 from roomcast.rooms.brokers.memory import MemoryBroker
 from roomcast.rooms.brokers.nats import NatsBroker
+from roomcast.rooms.brokers.nats.url import SCHEMES as NATS
 from roomcast.rooms.brokers.redis import RedisBroker
-from roomcast.rooms.brokers.redis.url import FORMS
+from roomcast.rooms.brokers.redis.url import FORMS as REDIS
 from roomcast.rooms.brokers.sqlite import SqliteBroker
 
 if TYPE_CHECKING:
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
 SCHEMES: Mapping[str, type[Broker]] = {
     "memory": MemoryBroker,
     "sqlite": SqliteBroker,
-    **dict.fromkeys(FORMS, RedisBroker),
-    "nats": NatsBroker,
-    "nats+tls": NatsBroker,
+    **dict.fromkeys(REDIS, RedisBroker),
+    **dict.fromkeys(NATS, NatsBroker),
 }
 """Which broker serves which scheme."""
 DEFAULT_URL = "memory://"

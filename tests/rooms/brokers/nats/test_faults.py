@@ -208,14 +208,20 @@ async def test_who_departed_while_the_server_was_away_is_not_there_when_it_is_ba
             await asyncio.sleep(0.05)
 
 
-async def test_a_stream_that_was_removed_is_made_again(opened: Open) -> None:
-    node = await opened()
+async def test_a_stream_that_was_removed_is_made_again_and_begins_new_epochs_on_all_nodes(opened: Open) -> None:
+    node, other = await opened(), await opened()
     await node.broker.subscribe("r")
-    before = await node.broker.publish("r", b"a")
+    before = [await broker.publish(room, b"a") for broker, room in ((node.broker, "r"), (other.broker, "s"))]
+    assert await offsets_delivered(node, 1) == [1]
     await node.broker._log.stream.api("STREAM.DELETE")
-    after = await node.broker.publish("r", b"b")
-    assert (after.offset, after.epoch == before.epoch) == (1, False)
-    assert await offsets_delivered(node, 2) == [1, 1]
+    after = [await node.broker.publish("r", b"b")]
+    await other.has_returned()
+    after.append(await other.broker.publish("s", b"b"))
+    assert [position.offset for position in after] == [1, 1]
+    assert not {position.epoch for position in after} & {position.epoch for position in before}
+    assert await offsets_delivered(node, 1) == [1]
+    history = await other.broker.history("t")
+    assert history.position == (await node.broker.history("t")).position
 
 
 async def test_closing_while_the_server_is_frozen_takes_no_longer_than_an_answer_may(

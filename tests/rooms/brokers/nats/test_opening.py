@@ -86,6 +86,19 @@ async def test_tls_is_spoken_and_who_is_not_believed_is_told_of(tmp_path: Path) 
         assert "is not believed" in await refused(f"nats+tls://localhost:{server.port}")
 
 
+RIGHTS = """authorization {{ users: [{{ user: u, password: p, permissions: {{
+  publish: [{}], subscribe: ["rooms.>", "_INBOX.>"] }} }}] }}"""
+
+
+@needs_nats
+async def test_a_user_needs_few_rights_and_one_that_is_missing_is_told_of(tmp_path: Path) -> None:
+    with NatsServer(tmp_path / "few", RIGHTS.format('"rooms.>", "_INBOX.>", "$JS.API.>"')) as server:
+        await works(f"{server.url_of('u:p')}?prefix=rooms")
+    with NatsServer(tmp_path / "none", RIGHTS.format('"rooms.>", "_INBOX.>"')) as server:
+        error = await refused(f"{server.url_of('u:p')}?prefix=rooms&timeout=0.5")
+    assert f"NATS at 127.0.0.1:{server.port} forbids it: permissions violation for publish to" in error
+
+
 @needs_nats
 async def test_one_of_several_servers_is_enough(tmp_path: Path) -> None:
     with NatsServer(tmp_path) as server:

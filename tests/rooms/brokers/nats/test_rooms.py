@@ -225,3 +225,16 @@ async def test_who_was_in_an_empty_room_has_missed_nothing_when_days_have_passed
         assert (history.kept, history.complete) == ([(first, b"a")], True)
     monkeypatch.setattr(epochs, "time", SimpleNamespace(time=lambda: now + 9 * 86400.0))
     assert not (await node.broker.history("r", since=empty)).complete
+
+
+@needs_nats
+async def test_what_others_store_in_a_room_is_told_of_and_carried_to_nobody(opened: Open) -> None:
+    node = await opened()
+    await node.broker.subscribe("r")
+    stored = await node.broker._log.stream.put(node.broker._subjects.log("r"), b"hello")
+    for asking in (node.broker.publish("r", b"a"), node.broker.history("r")):
+        with pytest.raises(BrokerUnavailable, match=f"message {stored.sequence} of the log is none of Roomcast's"):
+            await asking
+    await node.broker._log.stream.remove(stored.sequence)
+    position = await node.broker.publish("r", b"a")
+    assert await node.delivered() == ("r", position, b"a")

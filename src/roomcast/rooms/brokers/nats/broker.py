@@ -220,6 +220,8 @@ class NatsBroker(Broker):
             return
         headers = message.headers
         if HEADER not in headers:
+            if "Nats-Sequence" in headers:
+                return  # it is stored, and not by Roomcast
             for payload in payloads_of(headers, message.data):
                 self._deliver(room.name, None, payload)
             return

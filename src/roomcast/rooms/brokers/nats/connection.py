@@ -6,6 +6,7 @@ each subscription, would let the answer to a publish overtake the publication, a
 
 from __future__ import annotations
 
+import os
 import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,6 +59,8 @@ class Connection(Client):
         self._hand_over = receive
         self._tell_lost = lost
         self._trouble: Exception | None = None
+        self.forbidden = ""
+        """What the server said that this user may not do, "" for nothing."""
 
     async def open(self, location: Location, host: str, port: int) -> None:
         """Connect to one server.
@@ -147,6 +150,8 @@ class Connection(Client):
 
     async def _note_trouble(self, error: Exception) -> None:
         self._trouble = error
+        if "permissions violation" in str(error):
+            self.forbidden = _told(error)
 
     async def _note_closed(self) -> None:
         self._tell_lost()
@@ -190,4 +195,6 @@ def _refused(address: str, location: Location, error: Exception) -> BrokerUnavai
 def _told(error: Exception | None) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     return (str(error) or type(error).__name__).removeprefix("nats: ").strip("'\"") if error else "no reason given"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
+from roomcast.errors import BrokerUnavailable
 from roomcast.rooms.brokers.nats.stream import EXPECTED
 
 if TYPE_CHECKING:
@@ -58,7 +59,15 @@ class Entry:
 
     @classmethod
     def read(cls, headers: Mapping[str, str], data: bytes, sequence: int, time: float) -> Entry:
-        """Read a message."""
+        """Read a message.
+
+        Raises:
+            BrokerUnavailable: it is none of Roomcast's.
+        """
+        if HEADER not in headers:
+            raise BrokerUnavailable(
+                f"message {sequence} of the log is none of Roomcast's, and its room cannot go on: remove it"
+            )
         epoch, first, count, total, token = headers[HEADER].split(" ")
         before = int(headers.get(EXPECTED, 0))
         return cls(

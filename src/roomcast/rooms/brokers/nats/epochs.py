@@ -20,10 +20,12 @@ class Loss(NamedTuple):
     Attributes:
         sequence: its number in the stream: what is stored under lower ones may have followed on what was lost.
         token: what tells this loss from others.
+        day: on which day it was noted, since the Unix epoch.
     """
 
     sequence: int
     token: str
+    day: int
 
 
 class Epochs:
@@ -31,7 +33,8 @@ class Epochs:
 
     A room's first entry gives it its epoch, and each that follows says it again. A room that has no entry has the
     epoch of the day, which no entry of an earlier life of the room can have, as the stream keeps everything for
-    more than a day. After a loss, each room that was there before has another epoch, which follows from the two.
+    more than a day. After a loss, each room that was there before has another epoch, which follows from the two,
+    and for a day so has each room that has no entry: the stream forgets the note in time, as all that was before.
     """
 
     def __init__(self) -> None:
@@ -49,7 +52,8 @@ class Epochs:
     def of_empty(self, days_ago: int = 0) -> str:
         """Give the epoch of a room that has no entry, or had none some days ago."""
         day = int(time.time() // DAY) - days_ago
-        return _hashed(self._created, str(day), self.loss.token if self.loss else "")
+        lost = self.loss.token if self.loss is not None and day <= self.loss.day + 1 else ""
+        return _hashed(self._created, str(day), lost)
 
     def is_of_empty(self, epoch: str) -> bool:
         """Whether a room without an entry had that epoch so lately that all is stored still that came after."""

@@ -172,6 +172,8 @@ class Link:
                 await connection.send(subject, data, token, headers)
                 message = await answer
         except TimeoutError:
+            if connection.forbidden:
+                raise BrokerUnavailable(f"{self._location} forbids it: {connection.forbidden}") from None
             raise NoAnswer(f"{self._location} does not answer") from None
         finally:
             self._waiting.pop(token, None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import secrets
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from roomcast.rooms.brokers.history import History
 from roomcast.rooms.brokers.nats.entry import HEADER, Entry
-from roomcast.rooms.brokers.nats.epochs import Epochs, Loss
+from roomcast.rooms.brokers.nats.epochs import DAY, Epochs, Loss
 from roomcast.rooms.brokers.nats.failures import Refused
 from roomcast.rooms.brokers.nats.stream import EXPECTED
 from roomcast.rooms.publication import Position
@@ -64,22 +66,29 @@ class Log:
         """The newest message that this node has seen, to find it again after a lost connection."""
 
     async def settle(self, found: Found) -> None:
-        """Take over the stream as it is on a new connection, and note it there where something was lost."""
+        """Take over the stream as it is on a new connection, and note it there where something was lost.
+
+        So it is in a stream that is new: another node may think that it is the one before.
+        """
         noted = await self._noted_loss()
         same = self._epochs.begin(found.created, noted, found.age)
         (sequence, said), self._witness = self._witness, (0, "")
-        if same and sequence and await self._is_lost(sequence, said, found.last_sequence):
-            token = said.rpartition(" ")[2]
+        if not found.last_sequence or (
+            same and sequence and await self._is_lost(sequence, said, found.last_sequence)
+        ):
             expected = {EXPECTED: str(noted.sequence if noted else 0)}
             with suppress(Refused):  # another node was first
-                await self.stream.put(self._subjects.loss, token.encode(), expected)
-            self._epochs.loss = await self._noted_loss()
+                await self.stream.put(self._subjects.loss, secrets.token_hex(6).encode(), expected)
+            self._epochs.begin(found.created, await self._noted_loss(), found.age)
 
     async def look_for_loss(self) -> None:
         """Take over what another node has noted."""
-        noted = await self._noted_loss()
-        if noted != self._epochs.loss:
-            self._epochs.loss = noted
+        info = await self.stream.api("STREAM.INFO")
+        age = info["config"]["max_age"] / 1e9 or math.inf
+        before = self._epochs.loss
+        same = self._epochs.begin(info["created"], await self._noted_loss(), age)
+        if not same or before != self._epochs.loss:
+            self._witness = (0, "")
             self._tell_lost()
 
     def witness(self, sequence: int, said: str) -> None:
@@ -171,7 +180,7 @@ class Log:
 
     async def _noted_loss(self) -> Loss | None:
         kept = await self.stream.last(self._subjects.loss)
-        return None if kept is None else Loss(kept.sequence, kept.data.decode())
+        return None if kept is None else Loss(kept.sequence, kept.data.decode(), int(kept.time // DAY))
 
     async def _is_lost(self, sequence: int, said: str, last_sequence: int) -> bool:
         if last_sequence < sequence:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-PLAIN, SECURE = "nats", "nats+tls"
+SCHEMES = PLAIN, SECURE = "nats", "nats+tls"
 FORMS = "nats://[USER:PASSWORD@ or TOKEN@]HOST[:PORT][,HOST[:PORT]], or nats+tls:// with the same for TLS"
 PORT = 4222
 SECONDS = {"timeout": (0.1, 60.0), "presence_ttl": (0.5, 3600.0), "key_ttl": (1.0, 86400.0)}
