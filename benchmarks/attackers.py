@@ -66,6 +66,7 @@ class Line:
         self._socket = sock
         self._loop = asyncio.get_running_loop()
         self._read = b""
+        self._at = 0
 
     @classmethod
     async def connect(cls, target: Target, receive_buffer: int | None = None) -> Line:
@@ -147,22 +148,23 @@ class Line:
             data = await self._loop.sock_recv(self._socket, 1 << 16)
         except OSError:
             return False
-        self._read += data
+        self._read = self._read[self._at :] + data
+        self._at = 0
         return bool(data)
 
     def _parse(self) -> tuple[int, bytes] | None:
-        read = self._read
-        if len(read) < 2:
+        read, at = self._read, self._at
+        if len(read) - at < 2:
             return None
-        size, start = read[1], 2
+        size, start = read[at + 1], at + 2
         if size == 126:
-            size, start = int.from_bytes(read[2:4], "big"), 4
+            size, start = int.from_bytes(read[start : start + 2], "big"), start + 2
         elif size == 127:
-            size, start = int.from_bytes(read[2:10], "big"), 10
+            size, start = int.from_bytes(read[start : start + 8], "big"), start + 8
         if len(read) < start + size:
             return None
-        self._read = read[start + size :]
-        return read[0], read[start : start + size]
+        self._at = start + size
+        return read[at], read[start : start + size]
 
 
 def request(target: Target, headers: str = "") -> bytes:

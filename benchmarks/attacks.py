@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MEMBERS = 100
 MESSAGES_PER_SECOND = 20.0
-ATTACKERS = 20
+ATTACKERS = 5
 MOST = 2.0
 """How many times the calm p99 it may be."""
 
