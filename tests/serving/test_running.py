@@ -144,7 +144,8 @@ def test_a_broken_file_stops_no_reloader(tmp_path: Path) -> None:
         right = source.read_text()
         edit_until(program, "Reloading", source, "def (:")
         program.wait_for_line("SyntaxError")
-        edit_until(program, "Application startup complete", source, right, occurrence=2)
+        edit_until(program, "Reloading", source, right, occurrence=2)
+        program.wait_for_line("Application startup complete", occurrence=2)
         assert httpx.get(url).is_success
         assert program.terminate() == 0
 
