@@ -28,7 +28,18 @@ class Node:
     """
 
     def __init__(self, broker: str, *options: str) -> None:
-        command = ("serve", APP, "--port", "0", "--broker", broker, "--log-level", "warning", *options)
+        command = (
+            "serve",
+            APP,
+            "--port",
+            "0",
+            "--broker",
+            broker,
+            "--log-level",
+            "warning",
+            "--no-limits",
+            *options,
+        )
         self.program = Program.roomcast(*command, cwd=ROOT)
         self.url = ""
 
