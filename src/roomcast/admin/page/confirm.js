@@ -32,6 +32,7 @@ export class Confirm {
     byId("confirm-label").textContent = question.label;
     this.#yes.textContent = question.yes;
     this.#input.value = "";
+    this.#input.rows = question.isNeeded ? 4 : 1;
     this.#input.required = question.isNeeded;
     this.#error.textContent = "";
     this.#yes.disabled = false;
