@@ -231,7 +231,7 @@ async def test_a_notice_reaches_a_room_or_all_and_is_not_kept(app: ASGIApp, room
     async with operator(app) as client:
         await answer(client, type="notice", room="one", text="first")
         done = await answer(client, type="notice", room=None, text="second")
-        assert done == ("done", "The notice is published in 2 rooms.")
+        assert done == ("done", "The notice is published in all rooms, 2 now.")
     heard = [json.loads(text) for text in await one.hears(2)]
     assert heard[0] == {"type": "notice", "text": "first", "from": "Operator"}
     assert [json.loads(text)["text"] for text in await other.hears(1)] == ["second"]

@@ -175,7 +175,7 @@ class _Operator:
                 told = tuple(await rooms.active())
                 for room in told:
                     await rooms.publish(room, self._write_notice(text), keep=False)
-                return f"The notice is published in {len(told):,} rooms."
+                return f"The notice is published in all rooms, {len(told):,} now."
 
 
 def _address(ws: WebSocket) -> str:

@@ -58,7 +58,7 @@ const roomsPager = new Pager(document.querySelector(".rooms .pager"), ROOMS_A_PA
 const membersPager = new Pager(document.querySelector(".room .pager"), MEMBERS_A_PAGE, (offset) => look({ member_offset: offset }));
 
 function showState({ totals, nodes: told, largest, rooms: list, room }) {
-  byId("trouble").hidden = true;
+  showTrouble("");
   for (const [total, value] of Object.entries(totals)) charts[total]?.add(value);
   nodes.show(told);
   byId("nodes-count").textContent = count(totals.nodes);
@@ -94,6 +94,13 @@ function showRoom({ name, count: size, matching, page, member, offset }) {
   membersPager.show(offset, page.length, matching ?? 0, none);
 }
 
+/** What the server cannot find out just now; "" where there is nothing. */
+function showTrouble(text) {
+  document.body.classList.toggle("troubled", text !== "");
+  if (byId("trouble").textContent !== text) byId("trouble").textContent = text;
+  byId("trouble").hidden = text === "";
+}
+
 function showStatus(state, detail = "") {
   document.body.dataset.state = state;
   byId("status").textContent = detail ? `${STATES[state]}: ${detail}` : STATES[state];
@@ -121,10 +128,7 @@ function toast(text) {
 
 const live = new Live({
   state: showState,
-  trouble: (text) => {
-    byId("trouble").textContent = text;
-    byId("trouble").hidden = false;
-  },
+  trouble: showTrouble,
   status: showStatus,
   refused: askForToken,
 });
