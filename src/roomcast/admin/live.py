@@ -7,6 +7,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from roomcast.addresses import address_of
 from roomcast.admin import wire
 from roomcast.admin.survey import EVERY, Survey
 from roomcast.close_codes import CloseCode
@@ -47,7 +48,7 @@ class Live:
 
     async def __call__(self, ws: WebSocket) -> None:
         """Serve one page until it goes."""
-        address = _address(ws)
+        address = address_of(ws.scope.get("client")) or "a Unix socket"
         await ws.accept(wire.SUBPROTOCOL if wire.SUBPROTOCOL in ws.subprotocols else None)
         with contextlib.suppress(Disconnected):
             if not await self._admits(ws, address):
@@ -176,8 +177,3 @@ class _Operator:
                 for room in told:
                     await rooms.publish(room, self._write_notice(text), keep=False)
                 return f"The notice is published in all rooms, {len(told):,} now."
-
-
-def _address(ws: WebSocket) -> str:
-    client = ws.scope.get("client")
-    return str(client[0])[:64] if client else ""
