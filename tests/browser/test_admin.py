@@ -259,6 +259,7 @@ def test_the_chat_has_the_page_where_there_is_a_token_for_it(page: Page) -> None
         chatting = page.context.new_page()
         chatting.goto(f"{url}/?room=general")
         expect(chatting.get_by_test_id("status")).to_have_attribute("data-state", "connected")
+        page.bring_to_front()
         page.goto(f"{url}/admin")
         page.get_by_test_id("token").fill(TOKEN)
         page.keyboard.press("Enter")
