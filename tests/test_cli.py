@@ -26,7 +26,7 @@ APPS = Path(__file__).parent / "apps"
 REPOSITORY = Path(__file__).parent.parent
 SETTINGS = [
     "host", "port", "uds", "ssl-certfile", "ssl-keyfile", "workers", "reload", "broker", "wait-for-broker",
-    "factory", "log-level",
+    "factory", "log-level", "admin-token",
 ]  # fmt: skip
 
 
@@ -99,6 +99,7 @@ def test_the_chat_is_what_is_served_without_an_app() -> None:
         (["main:app", "--workers", "2", "--reload"], "--reload and --workers exclude each other"),
         (["--ssl-certfile", "a.pem"], "--ssl-certfile needs --ssl-keyfile too"),
         (["--ssl-keyfile", "a.pem"], "--ssl-keyfile needs --ssl-certfile too"),
+        (["--admin-token", " secret"], "--admin-token: a token has"),
         (["--broker", "localhost"], "--broker: the broker URL has no scheme; known are: memory://"),
         (["main:app", "--broker", "mqtt://me:secret@localhost"], "--broker: the broker URL has scheme 'mqtt'"),
     ],
@@ -306,6 +307,17 @@ def test_the_broker_reaches_the_app() -> None:
 def test_an_app_of_ones_own_gets_no_broker_it_was_not_given() -> None:
     with Program.roomcast("serve", "main:app", "--port", "0", cwd=APPS) as program:
         assert httpx.get(url_of(program)).json()["broker"] is None
+
+
+def test_an_app_of_ones_own_is_told_that_the_operators_page_is_to_be_mounted() -> None:
+    arguments = ["main:app", "--port", "0", "--admin-token", "secret"]
+    with Program.roomcast("serve", *arguments, cwd=APPS) as program:
+        url_of(program)
+    assert re.search(r"^Warning: --admin-token: .*main:app.*admin_app\(rooms\)", program.stderr, re.MULTILINE)
+    assert "secret" not in program.output
+    with Program.roomcast("serve", *arguments[:3], cwd=APPS, env={"ROOMCAST_ADMIN_TOKEN": "secret"}) as program:
+        url_of(program)
+    assert "Warning" not in program.output
 
 
 def test_every_setting_can_come_from_the_environment() -> None:

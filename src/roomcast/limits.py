@@ -5,7 +5,6 @@ What one message, one frame or one request may be is the server's to bound: see 
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from roomcast import jsontext
+from roomcast.addresses import address_of
 from roomcast.counts import Reason, counts
 from roomcast.errors import ConfigurationError
 from roomcast.server.rate import BURST_SECONDS, Rate
@@ -22,7 +22,7 @@ from roomcast.server.settings import read_number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NUMBERS", "Admissions", "Denial", "Limits", "Reason", "counts"]
+__all__ = ["NUMBERS", "Admissions", "Denial", "Limits", "Reason", "address_of", "counts"]
 
 MAX_ADDRESSES = 20_000
 """Of how many addresses it is known how fast they came lately: of those that came last."""
@@ -205,19 +205,3 @@ class Admissions:
                 break
             del self._arrivals[oldest]
         return 0.0
-
-
-def address_of(client: object) -> str | None:
-    """Give what counts as one address, of a scope's `client`; None where there is none, as on Unix sockets."""
-    if not isinstance(client, (tuple, list)) or not client or not isinstance(client[0], str) or not client[0]:
-        return None
-    host: str = client[0][:64]
-    if ":" not in host:
-        return host
-    try:
-        address = ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return f"{ipaddress.IPv6Address(int(address) >> 64 << 64)}/64"

@@ -46,6 +46,19 @@ def test_the_page_has_its_style_and_its_script(http: httpx.Client, path: str, me
     assert file.text
 
 
+def test_without_a_token_there_is_no_operators_page(http: httpx.Client) -> None:
+    assert [http.get(path).status_code for path in ("/admin", "/admin/", "/admin/admin.js")] == [404] * 3
+
+
+def test_with_a_token_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROOMCAST_ADMIN_TOKEN", "token")
+    with LiveServer(create_app("memory://")) as server, httpx.Client(base_url=server.url) as http:
+        assert http.get("/admin").headers["location"] == "admin/"
+        page = http.get("/admin", follow_redirects=True)
+        assert page.url.path == "/admin/"
+        assert "admin.js" in page.text
+
+
 def test_health(http: httpx.Client) -> None:
     answer = http.get("/healthz")
     assert answer.status_code == 200

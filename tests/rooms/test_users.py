@@ -203,6 +203,33 @@ async def test_one_whose_handshake_is_under_way_is_closed_too(rooms: Rooms) -> N
     await guest.client.finished()
 
 
+# remove
+
+
+async def test_one_member_is_removed_and_nobody_else(rooms: Rooms, enter: Enter) -> None:
+    one, other = await enter(), await enter()
+    await rooms.remove("elsewhere", one.member.id)
+    await rooms.remove("r", "nobody")
+    await rooms.remove("r", "")
+    await rooms.remove("r", "x" * 300)
+    await settled()
+    assert not one.member.closed
+    await rooms.remove("r", one.member.id, code=4100, reason="out")
+    assert (await one.client.closed(), one.client.close_reason) == (4100, "out")
+    assert not other.member.closed
+    with pytest.raises(InvalidClose):
+        await rooms.remove("r", other.member.id, code=99)
+
+
+async def test_a_member_is_removed_on_whichever_node_it_is(nodes: list[Rooms]) -> None:
+    guests = [await Guest(node, "r").enter() for node in nodes]
+    await nodes[0].remove("r", guests[1].member.id)
+    assert await guests[1].client.closed() == 4005
+    await guests[1].client.finished()
+    assert not guests[0].member.closed
+    await guests[0].leave()
+
+
 # Nodes
 
 

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from importlib import resources
+import os
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 
+from roomcast.admin import admin_app
 from roomcast.app import websocket_app
 from roomcast.auth import auth_from_environment
 from roomcast.chat import sockets
+from roomcast.pages import page_routes
 from roomcast.rooms import Rooms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
 
     from roomcast.auth import Auth
     from roomcast.rooms import Broker, Retention
     from roomcast.websocket import WebSocket
-
-MEDIA_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-PAGE_HEADERS = {
-    "cache-control": "no-cache",
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 def create_app(
@@ -45,6 +32,7 @@ def create_app(
     *,
     retention: Retention | Mapping[str, Retention] | None = None,
     auth: Auth | None = None,
+    admin_token: str | None = None,
 ) -> Starlette:
     """Make the chat.
 
@@ -53,6 +41,8 @@ def create_app(
         retention: what a room keeps, as in `Rooms`; what the broker keeps by itself, unless given.
         auth: who is let in. Without it, who brings a token that the environment says is good
             (`ROOMCAST_TOKEN_SECRET` and others); or else everybody.
+        admin_token: what opens the operator's page, at /admin. Without it, `ROOMCAST_ADMIN_TOKEN` of the
+            environment; where that is not set either, there is no such page.
     """
     rooms = Rooms(broker, retention=retention)
     if auth is None:
@@ -74,7 +64,8 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *_page_routes(),
+            *page_routes("roomcast.chat"),
+            *_admin_routes(rooms, admin_token or os.environ.get("ROOMCAST_ADMIN_TOKEN")),
             Route("/healthz", _healthz),
             WebSocketRoute("/ws/chat", websocket_app(chat)),
             WebSocketRoute("/ws/echo", websocket_app(for_those_let_in(sockets.echo))),
@@ -91,16 +82,13 @@ async def _healthz(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def _page_routes() -> list[Route]:
-    folder = resources.files("roomcast.chat").joinpath("page")
-    return [_file_route(file.name, file.read_bytes()) for file in folder.iterdir() if file.is_file()]
+def _admin_routes(rooms: Rooms, token: str | None) -> list[BaseRoute]:
+    """Give the operator's page, where there is a token for it."""
+    if not token:
+        return []
 
+    async def to_the_page(_request: Request) -> Response:
+        # As the browser sees it, which a proxy may have given another path.
+        return Response(status_code=307, headers={"location": "admin/"})
 
-def _file_route(name: str, content: bytes) -> Route:
-    """Serve one file of the page from memory: they are few and small."""
-    media_type = MEDIA_TYPES[name[name.rindex(".") :]]
-
-    async def serve(_request: Request) -> Response:
-        return Response(content, media_type=media_type, headers=PAGE_HEADERS)
-
-    return Route("/" if name == "index.html" else f"/{name}", serve)
+    return [Route("/admin", to_the_page), Mount("/admin", admin_app(rooms, token))]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from uvicorn.config import LOG_LEVELS, STARTUP_FAILURE
 
 from roomcast.cli.broker_url import checked_url
@@ -113,6 +114,12 @@ line wins.
     "[default: 127.0.0.1]",
 )
 @token_settings
+@setting(
+    "--admin-token",
+    metavar="TOKEN",
+    help="Opens the operator's page, /admin of the chat; without a token there is none. Better set in the "
+    "environment: whoever can list processes can read a command line.",
+)
 @limit_options
 @click.pass_context
 def serve(
@@ -133,6 +140,7 @@ def serve(
     log_level: str,
     allow_origin: tuple[str, ...],
     forwarded_allow_ips: str | None,
+    admin_token: str | None,
     **others: Any,  # noqa: ANN401 - those of limit_options and of token_settings
 ) -> int:
     """Serve until a signal ends it, and return the exit code."""
@@ -160,6 +168,8 @@ def serve(
         os.environ["ROOMCAST_WORKERS"] = str(workers)  # how many there are is each one's to know
         export(ctx, others)
         _settle_origins(ctx, allow_origin)
+        if admin_token is not None:
+            _settle_admin(ctx, admin_token, app)
         if reload or workers > 1:
             try_aside(reference)
         else:
@@ -215,6 +225,21 @@ def _settle_origins(ctx: click.Context, allowed: tuple[str, ...]) -> None:
     except ConfigurationError as error:
         raise ConfigurationError(f"{origin(ctx, 'allow_origin')}: {error}") from None
     os.environ["ROOMCAST_ALLOW_ORIGIN"] = " ".join(allowed)
+
+
+def _settle_admin(ctx: click.Context, token: str, app: str | None) -> None:
+    """Let the processes that serve know the operators' token."""
+    if not token.isprintable() or token != token.strip() or not token:
+        raise ConfigurationError(
+            f"{origin(ctx, 'admin_token')}: a token has one character or more, without spaces around them, "
+            "and without control characters"
+        )
+    os.environ["ROOMCAST_ADMIN_TOKEN"] = token
+    if app is not None and ctx.get_parameter_source("admin_token") is ParameterSource.COMMANDLINE:
+        warn(
+            f"--admin-token: the chat has /admin by itself, and {app} has it only where it mounts it: "
+            'app.mount("/admin", roomcast.admin.admin_app(rooms))'
+        )
 
 
 def _check_tls(ctx: click.Context, certfile: str | None, keyfile: str | None) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
 _TEXT, _BINARY, _JOINED, _LEFT, _CLOSING = b"t", b"b", b"j", b"l", b"c"
+_CLOSING_ONE = b"x"
 _HEAD = struct.Struct(">cdB")
 _CODE = struct.Struct(">H")
 _MAX_ID = 255
@@ -48,10 +49,12 @@ class Closing:
     Attributes:
         code: the close code.
         reason: the close reason.
+        only: the id of the one member that is meant; None for all.
     """
 
     code: int
     reason: str
+    only: str | None = None
 
 
 RoomEvent: TypeAlias = "Publication | Joined | Left"
@@ -101,8 +104,10 @@ def to_envelope(event: RoomEvent | Closing) -> bytes:
             return _seal(_JOINED, member.since, member.id, member.to_bytes())
         case Left(member=member):
             return _seal(_LEFT, member.since, member.id, member.to_bytes())
-        case Closing(code=code, reason=reason):
-            return _seal(_CLOSING, 0.0, None, _CODE.pack(code) + reason.encode())
+        case Closing(code=code, reason=reason, only=only):
+            # A kind of its own: whoever does not know it closes nothing, instead of the whole room.
+            kind = _CLOSING if only is None else _CLOSING_ONE
+            return _seal(kind, 0.0, only, _CODE.pack(code) + reason.encode())
     raise TypeError(f"expected a room event, not {type(event).__name__}")
 
 
@@ -131,9 +136,9 @@ def from_envelope(room: str, position: Position | None, envelope: bytes) -> Room
         return Joined(room, Presence.from_bytes(payload))
     if kind == _LEFT:
         return Left(room, Presence.from_bytes(payload))
-    if kind == _CLOSING:
+    if kind in (_CLOSING, _CLOSING_ONE):
         (code,) = _CODE.unpack_from(payload)
-        return Closing(code, payload[_CODE.size :].decode())
+        return Closing(code, payload[_CODE.size :].decode(), (exclude or "") if kind == _CLOSING_ONE else None)
     raise ValueError(f"an envelope of kind {kind!r}, which this version does not know")
 
 

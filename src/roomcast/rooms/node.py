@@ -61,7 +61,8 @@ class Node:
         members = self.membership.of(channel) if user is None else self.users.of(user)
         if isinstance(event, Closing):
             for member in members:
-                member.connection.close(event.code, event.reason)
+                if event.only is None or event.only == member.id:
+                    member.connection.close(event.code, event.reason)
         elif user is None:
             self.pace.delivered(fan_out(event, members))
         elif isinstance(event, Publication):

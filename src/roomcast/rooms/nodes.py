@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +18,7 @@ from roomcast.rooms.names import NODES
 
 if TYPE_CHECKING:
     from roomcast.rooms.brokers.base import Broker
-    from roomcast.rooms.membership import Membership
+    from roomcast.rooms.load import Load
 
 logger = logging.getLogger("roomcast.rooms")
 
@@ -38,6 +38,9 @@ class NodeInfo:
         since: when its rooms were opened, in seconds since the Unix epoch.
         members: how many members it had when it last told.
         rooms: how many rooms had members there.
+        published: how many messages a second were published there, joins and leaves among them.
+        delivered: how many messages a second were handed to its members.
+        queued_bytes: how many bytes waited for its members to read. An older version tells none of these three.
     """
 
     id: str
@@ -47,6 +50,9 @@ class NodeInfo:
     since: float
     members: int = 0
     rooms: int = 0
+    published: float = 0.0
+    delivered: float = 0.0
+    queued_bytes: int = 0
 
     @classmethod
     def of(cls, node: str) -> Self:
@@ -70,13 +76,13 @@ class Beacon:
     Args:
         node: this node's id.
         broker: where to tell it.
-        membership: the members of this node.
+        load: what this node has to do.
     """
 
-    def __init__(self, node: str, broker: Broker, membership: Membership) -> None:
+    def __init__(self, node: str, broker: Broker, load: Load) -> None:
         self._info = NodeInfo.of(node)
         self._broker = broker
-        self._membership = membership
+        self._load = load
         self._telling: asyncio.Task[None] | None = None
 
     async def light(self) -> None:
@@ -102,8 +108,7 @@ class Beacon:
             logger.warning("the broker was not told that this node closes; that will expire: %s", error)
 
     async def _tell(self) -> None:
-        counted = replace(self._info, members=self._membership.members, rooms=self._membership.rooms)
-        await self._broker.arrive(NODES, self._info.id, counted.to_bytes())
+        await self._broker.arrive(NODES, self._info.id, self._load.note(self._info).to_bytes())
 
     async def _go_on_telling(self) -> None:
         while True:

@@ -20,9 +20,15 @@ class Pace:
 
     Args:
         turn_bytes: how many bytes are published in one turn. One publication always is, whatever its size.
+
+    Attributes:
+        turns: how many times something was published in this process so far: by apps, and of joins and leaves.
+        deliveries: how many messages were handed to members so far.
     """
 
     def __init__(self, turn_bytes: int) -> None:
+        self.turns = 0
+        self.deliveries = 0
         self._turn_bytes = turn_bytes
         self._published = 0
         self._delivered = 0
@@ -32,11 +38,13 @@ class Pace:
         while self._is_too_much(size):  # noqa: ASYNC110 - a turn is waited for
             await asyncio.sleep(0)
         self._begin()
+        self.turns += 1
         self._published += size + MESSAGE_BYTES
 
     def delivered(self, count: int) -> None:
         """Note that a publication was handed to so many members."""
         self._begin()
+        self.deliveries += count
         self._delivered += count
 
     def _is_too_much(self, size: int) -> bool:

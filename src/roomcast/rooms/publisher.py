@@ -130,6 +130,29 @@ class Publisher:
         check_close(code, reason)
         await self._carry(channel_of(user), to_envelope(Closing(code, reason)), keep=False)
 
+    async def remove(self, room: str, member: str, *, code: int = CloseCode.REMOVED, reason: str = "") -> None:
+        """Close the connection of one member, on whichever node it is.
+
+        It leaves its other rooms with it, and what still waits to be written to it is dropped. Where no such
+        member is in the room, nothing happens; and nothing keeps its client from coming back.
+
+        Args:
+            room: the room's name.
+            member: the member's id, as `members` gives it.
+            code: the close code; 4005 tells a client not to come back by itself.
+            reason: why, at most 123 bytes of UTF-8.
+
+        Raises:
+            InvalidClose: for a code or reason that may not be sent.
+            InvalidRoomName: if the name is none.
+            RoomsClosed: if the rooms are not open.
+            BrokerUnavailable: if the broker did not take it.
+        """
+        self._check_open()
+        check_room_name(room)
+        check_close(code, reason)
+        await self._carry(room, to_envelope(Closing(code, reason, member)), keep=False)
+
     async def close(
         self, room: str, *, code: int = CloseCode.ROOM_CLOSED, reason: str = "the room was closed"
     ) -> None:

@@ -23,6 +23,7 @@ from roomcast.rooms.connection import Connection, Connections, most_rooms
 from roomcast.rooms.continuity import Continuity
 from roomcast.rooms.events import check_encoder, from_envelope, publications_only
 from roomcast.rooms.lifespan import with_lifespan
+from roomcast.rooms.load import Load
 from roomcast.rooms.member import Member
 from roomcast.rooms.membership import Membership
 from roomcast.rooms.names import NODES, check_room_name, check_user_name
@@ -127,7 +128,7 @@ class Rooms(Publisher):
         )
         self._connections = Connections(outbox_bytes, _end_all_stays)
         self._name = secrets.token_hex(4)
-        self._beacon = Beacon(self._name, self._broker, self._node.membership)
+        self._beacon = Beacon(self._name, self._broker, Load(self._node, self._connections))
         self._joins = 0
 
     async def __aenter__(self) -> Self:
