@@ -6,13 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from roomcast.admin import admin_app
 from roomcast.app import websocket_app
 from roomcast.auth import auth_from_environment
 from roomcast.chat import sockets
+from roomcast.health import healthz, readyz
 from roomcast.pages import page_routes
 from roomcast.rooms import Rooms
 
@@ -66,7 +67,8 @@ def create_app(
         routes=[
             *page_routes("roomcast.chat"),
             *_admin_routes(rooms, admin_token or os.environ.get("ROOMCAST_ADMIN_TOKEN")),
-            Route("/healthz", _healthz),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
             WebSocketRoute("/ws/chat", websocket_app(chat)),
             WebSocketRoute("/ws/echo", websocket_app(for_those_let_in(sockets.echo))),
             WebSocketRoute("/ws/binary", websocket_app(for_those_let_in(sockets.binary))),
@@ -76,10 +78,6 @@ def create_app(
     )
     app.router.redirect_slashes = False  # what is not there is 404, and not somewhere else
     return app
-
-
-async def _healthz(_request: Request) -> Response:
-    return JSONResponse({"status": "ok"})
 
 
 def _admin_routes(rooms: Rooms, token: str | None) -> list[BaseRoute]:

@@ -81,6 +81,16 @@ class Connection:
                 self._on_close(self)
             raise
 
+    def belongs_to(self, user: str) -> None:
+        """Let the server know whose it is, for its log."""
+        if self._own_outlet is None:
+            self.outlet.user = user  # type: ignore[attr-defined]  # a server's has it
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes of messages wait here, and not in the server."""
+        return 0 if self._own_outlet is None else self._own_outlet.queued_bytes
+
     def close(self, code: int, reason: str) -> None:
         """Close it, without waiting: at once, or as soon as its handshake is answered."""
         self.outlet.close(code, reason)
