@@ -200,12 +200,15 @@ async def test_many_operators_ask_the_broker_no_more_often_than_one(
 # What is done
 
 
-async def test_a_user_is_disconnected(app: ASGIApp, rooms: Rooms) -> None:
+async def test_a_user_is_disconnected_and_the_log_says_so(
+    app: ASGIApp, rooms: Rooms, caplog: pytest.LogCaptureFixture
+) -> None:
     ada, bob = await Guest(rooms, "r", user="ada").enter(), await Guest(rooms, "r", user="bob").enter()
     async with operator(app) as client:
         assert (await answer(client, type="disconnect", user="ada", reason="enough"))[0] == "done"
         assert (await ada.client.closed(), ada.client.close_reason) == (4005, "enough")
         assert not bob.member.closed
+    assert "the operator at '127.0.0.1': Disconnect(user='ada', reason='enough')" in caplog.text
     await bob.leave()
 
 
@@ -238,6 +241,25 @@ async def test_a_notice_reaches_a_room_or_all_and_is_not_kept(app: ASGIApp, room
     assert await rooms.history("one") == []
     for guest in (one, other):
         await guest.leave()
+
+
+async def test_a_notice_that_does_not_reach_all_rooms_says_how_many_it_did(
+    app: ASGIApp, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "AT_A_TIME", 2)
+    for room in "abcde":
+        await fill(rooms, room, 1)
+    publish = rooms.publish
+
+    async def fails_late(room: str, data: Any, **settings: Any) -> Any:
+        if room == "c":
+            raise BrokerUnavailable("it has gone")
+        return await publish(room, data, **settings)
+
+    monkeypatch.setattr(rooms, "publish", fails_late)
+    async with operator(app) as client:
+        told = await answer(client, type="notice", room=None, text="hi")
+    assert told == ("failed", "it has gone; of 5 rooms 2 have it, and some of the next 2")
 
 
 async def test_an_app_may_write_notices_its_own_way(rooms: Rooms) -> None:

@@ -28,6 +28,8 @@ TOKEN_SECONDS = 10.0
 """How long the token may take to come."""
 MOST_OPERATORS = 20
 """How many pages may be open at once, in one process."""
+AT_A_TIME = 100
+"""In how many rooms a notice to all is published at the same time."""
 
 
 class Live:
@@ -147,9 +149,9 @@ class _Operator:
                 case wire.Token():
                     return
                 case _:
-                    answer = await self._do(asked)
-                    logger.info("the operator at %r: %r", self._address, asked)
-                    await self._ws.send(wire.done(number, answer))
+                    # A warning, so that it is written down whatever the app does about logging.
+                    logger.warning("the operator at %r: %r", self._address, asked)
+                    await self._ws.send(wire.done(number, await self._do(asked)))
                     self._changed.set()
         except Disconnected:
             raise
@@ -173,7 +175,17 @@ class _Operator:
                 await rooms.publish(room, self._write_notice(text), keep=False)
                 return "The notice is published."
             case wire.Notice(text=text):
-                told = tuple(await rooms.active())
-                for room in told:
-                    await rooms.publish(room, self._write_notice(text), keep=False)
-                return f"The notice is published in all rooms, {len(told):,} now."
+                return await self._tell_all(self._write_notice(text))
+
+    async def _tell_all(self, notice: Any) -> str:  # noqa: ANN401 - whatever the app publishes
+        """Publish a notice in all rooms, some at a time, and say how many these were."""
+        rooms = tuple(await self._rooms.active())
+        for begin in range(0, len(rooms), AT_A_TIME):
+            some = rooms[begin : begin + AT_A_TIME]
+            try:
+                await asyncio.gather(*(self._rooms.publish(room, notice, keep=False) for room in some))
+            except BrokerUnavailable as error:
+                raise BrokerUnavailable(
+                    f"{error}; of {len(rooms):,} rooms {begin:,} have it, and some of the next {len(some):,}"
+                ) from error
+        return f"The notice is published in all rooms, {len(rooms):,} now."
