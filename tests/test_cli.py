@@ -26,7 +26,7 @@ APPS = Path(__file__).parent / "apps"
 REPOSITORY = Path(__file__).parent.parent
 SETTINGS = [
     "host", "port", "uds", "ssl-certfile", "ssl-keyfile", "workers", "reload", "broker", "wait-for-broker",
-    "factory", "log-level",
+    "factory", "log-level", "drain", "metrics-port", "metrics-host", "metrics-token", "log-format",
 ]  # fmt: skip
 
 
@@ -91,6 +91,13 @@ def test_the_chat_is_what_is_served_without_an_app() -> None:
         (["--workers", "0"], "--workers: '0' is no number of workers: 1 is the least"),
         (["--workers", "two"], "--workers: 'two' is no number of workers: 1 is the least"),
         (["--log-level", "loud"], "--log-level: 'loud' is not one of 'critical', 'error', 'warning', 'info',"),
+        (["--drain", "soon"], "--drain: 'soon' is no length of time: write it as 10s, 500ms or 2m"),
+        (["--metrics-port", "x"], "--metrics-port: 'x' is no port: ports are 1 to 65535, and 0 picks a free one"),
+        (
+            ["--metrics-token", "a b"],
+            "--metrics-token: a token has one character or more, all of them visible ASCII",
+        ),
+        (["--log-format", "xml"], "--log-format: 'xml' is not one of 'text', 'json'"),
         (["--prot", "1"], "No such option"),
         (["main:app", "more"], "Got unexpected extra argument (more). See roomcast serve --help"),
         (["--factory"], "--factory needs MODULE:ATTRIBUTE, the factory"),
@@ -364,7 +371,9 @@ def test_a_port_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         error = refused("main:app", "--port", port)
+        operators = refused("main:app", "--port", "0", "--metrics-port", port)
     assert error == f"port {port} on 127.0.0.1 is in use: choose another --port, or 0 for a free one"
+    assert operators == f"port {port} on 127.0.0.1 is in use: choose another --metrics-port, or 0 for a free one"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

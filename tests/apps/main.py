@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.applications import Starlette
 
-from roomcast import WebSocket, websocket_app
+from roomcast import Rooms, WebSocket, websocket_app
 from roomcast.auth import auth_from_environment
 
 if TYPE_CHECKING:
@@ -55,6 +55,20 @@ async def stubborn(scope: Scope, receive: Any, send: Any) -> None:
     await app(scope, receive, send)
 
 
+async def flood(scope: Scope, receive: Any, send: Any) -> None:
+    """Send numbered messages of 32 KiB: as many as the query asks for, or without an end."""
+    if scope["type"] != "websocket":
+        await app(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    asked = scope["query_string"].removeprefix(b"messages=")
+    for number in range(int(asked) if asked else 1 << 30):
+        await send({"type": "websocket.send", "text": f"{number:08}" + "x" * 32760})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
 async def stuck(scope: Scope, receive: Any, _send: Any) -> None:
     """Never be complete."""
     assert scope["type"] == "lifespan"
@@ -94,6 +108,18 @@ def make_app() -> Any:
 def broken_factory() -> Any:
     """Fail to make the app."""
     raise KeyError("DATABASE_URL")
+
+
+rooms = Rooms("memory://")
+
+
+@rooms.wrap
+@websocket_app
+async def lounge(ws: WebSocket) -> None:
+    """Let everybody join as the same user."""
+    async with rooms.join("lounge", ws, user="ada") as member:
+        async for _ in member:
+            pass
 
 
 stuck_starlette = Starlette(lifespan=never)

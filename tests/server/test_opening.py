@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,7 +105,17 @@ async def test_the_access_log_has_a_line_for_each_outcome(serve: Serve, http: st
             await call.send(ACCEPT)
             await peer.response()
             host, port = peer.socket.getsockname()
-            assert f'{host}:{port} - "WebSocket /a%20b?c=d" [accepted]' in log.infos()
+            await peer.send("tick")
+            await peer.close(3000, "done")
+            await peer.frames()
+        call.finish()
+        await server.idle()
+        (line,) = log.infos()
+        assert re.fullmatch(
+            rf"{host}:{port} - \"WebSocket /a%20b\" closed 3000 'done' after \d\.\d s: "
+            r"1 messages and 22 bytes in, 0 and 8 out",
+            line,
+        )
         peer, call = await asked(server, "/no")
         async with peer:
             await call.send({"type": "websocket.close"})

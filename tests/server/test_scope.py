@@ -138,7 +138,9 @@ async def test_behind_a_unix_socket_there_is_no_client(serve: Serve, http: str, 
             assert call.scope["server"] == (path, None)
             await peer.send("hi")
             assert await call.receive() == {"type": "websocket.receive", "text": "hi"}
-            assert any('"WebSocket /" [accepted]' in line for line in log.infos())
+        call.finish()
+        await server.idle()
+        assert any(line.startswith(' - "WebSocket /" closed ') for line in log.infos())
 
 
 async def test_a_trusted_proxy_says_who_the_client_is_and_how_it_came(serve: Serve, http: str, log: Log) -> None:
@@ -148,7 +150,9 @@ async def test_a_trusted_proxy_says_who_the_client_is_and_how_it_came(serve: Ser
         async with peer:
             assert call.scope["client"][0] == "192.0.2.7"
             assert call.scope["scheme"] == "wss"
-            assert any(line.startswith("192.0.2.7:") for line in log.infos())
+        call.finish()
+        await server.idle()
+        assert any(line.startswith("192.0.2.7:") for line in log.infos())
 
 
 async def test_a_proxy_that_is_not_trusted_is_the_client_itself(serve: Serve) -> None:

@@ -142,7 +142,7 @@ async def test_a_close_that_waits_for_an_answer_is_not_forgotten(serve: Serve) -
 
 
 async def test_hundreds_of_connections_end_together(serve: Serve) -> None:
-    async with serve(echo) as server:
+    async with serve(echo, settings={"drain": 1}) as server:
         peers = [await Peer.ask(server.address) for _ in range(200)]
         for peer in peers:
             await peer.opened()

@@ -27,9 +27,8 @@ STOPS = pytest.mark.parametrize(
 )
 
 IMPATIENT = """
-from roomcast.serving import running, supervising
-running.GRACE_SECONDS = 0.5
-supervising.WORKER_GRACE_SECONDS = 0.5
+from roomcast.serving import supervising
+supervising.GRACE_SECONDS = 0.5
 from roomcast.cli import main
 main()
 """
@@ -87,10 +86,9 @@ def test_a_signal_ends_it_while_the_app_starts_up(
 
 
 def test_work_that_takes_no_notice_of_the_end_is_cancelled() -> None:
-    command = [sys.executable, "-c", IMPATIENT, "serve", "main:stubborn", "--port", "0"]
-    with Program(*command, cwd=APPS) as program, connect(url_of(program).replace("http", "ws")):
+    with serving("main:stubborn", "--drain", "1s") as program, connect(url_of(program).replace("http", "ws")):
         assert program.terminate() == 0
-        assert "timeout graceful shutdown exceeded" in program.stderr
+        assert "goes on without its connection: it is cancelled" in program.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from roomcast.app import websocket_app
 from roomcast.auth import auth_from_environment
 from roomcast.chat import sockets
+from roomcast.health import healthz, readyz
 from roomcast.rooms import Rooms
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def create_app(
     app = Starlette(
         routes=[
             *_page_routes(),
-            Route("/healthz", _healthz),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
             WebSocketRoute("/ws/chat", websocket_app(chat)),
             WebSocketRoute("/ws/echo", websocket_app(for_those_let_in(sockets.echo))),
             WebSocketRoute("/ws/binary", websocket_app(for_those_let_in(sockets.binary))),
@@ -85,10 +87,6 @@ def create_app(
     )
     app.router.redirect_slashes = False  # what is not there is 404, and not somewhere else
     return app
-
-
-async def _healthz(_request: Request) -> Response:
-    return JSONResponse({"status": "ok"})
 
 
 def _page_routes() -> list[Route]:

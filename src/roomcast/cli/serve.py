@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,21 @@ from roomcast.serving.announcement import Announcement, web_address
 from roomcast.serving.apps import AppReference
 from roomcast.serving.brokers import chat_broker, chat_url, history_note, try_broker
 from roomcast.serving.limiting import export, limit_options
-from roomcast.serving.running import run
-from roomcast.serving.settings import Number, Sections, Switch, complain, gives_way, origin, setting, warn
+from roomcast.serving.logs import FORMATS
+from roomcast.serving.operations import Operations
+from roomcast.serving.running import Manner, run
+from roomcast.serving.settings import (
+    Duration,
+    Number,
+    Sections,
+    Switch,
+    Token,
+    complain,
+    gives_way,
+    origin,
+    setting,
+    warn,
+)
 from roomcast.serving.tcp import listening_on_port
 from roomcast.serving.tls import check_certificate
 from roomcast.serving.tokens import settle_tokens, token_settings
@@ -35,6 +48,9 @@ if TYPE_CHECKING:
     from roomcast.rooms import Broker
 
 CHAT = AppReference("roomcast.chat.app", "create_app", factory=True)
+
+LEAST_DRAIN = 0.05
+"""How many seconds `--drain 0s` means."""
 
 SERVE_HELP = """Start the chat, or serve any ASGI app.
 
@@ -92,6 +108,31 @@ line wins.
     type=Number("number of seconds: 0 is the least", 0),
     help="How long to try again to reach a broker that cannot be reached at the start.",
 )
+@setting(
+    "--drain",
+    default="10s",
+    metavar="TIME",
+    type=Duration(),
+    help="How long a server that is told to stop takes to close its connections, at the most.",
+)
+@setting(
+    "--metrics-port",
+    metavar="NUMBER",
+    type=Number("port: ports are 1 to 65535, and 0 picks a free one", 0, 65535),
+    help="Port for operators, with /metrics, /healthz and /readyz; 0 picks a free one.",
+)
+@setting(
+    "--metrics-host",
+    default="127.0.0.1",
+    metavar="HOST",
+    help="Name or address that the operators' port listens on.",
+)
+@setting(
+    "--metrics-token",
+    metavar="TOKEN",
+    type=Token(),
+    help="What a scraper of /metrics has to show. Without --metrics-port, /metrics is on the public port then.",
+)
 @setting("--factory", is_flag=True, type=Switch(), help="ATTRIBUTE is a function that returns the app.")
 @setting(
     "--log-level",
@@ -99,6 +140,13 @@ line wins.
     type=click.Choice(list(LOG_LEVELS), case_sensitive=False),
     metavar="LEVEL",
     help=f"The least important messages to log: {', '.join(LOG_LEVELS)}.",
+)
+@setting(
+    "--log-format",
+    default=FORMATS[0],
+    type=click.Choice(FORMATS, case_sensitive=False),
+    metavar="FORMAT",
+    help=f"What the log is written as: {' or '.join(FORMATS)}.",
 )
 @setting(
     "--allow-origin",
@@ -129,8 +177,13 @@ def serve(
     reload: bool,
     broker: str | None,
     wait_for_broker: int,
+    drain: float,
+    metrics_port: int | None,
+    metrics_host: str,
+    metrics_token: str | None,
     factory: bool,
     log_level: str,
+    log_format: str,
     allow_origin: tuple[str, ...],
     forwarded_allow_ips: str | None,
     **others: Any,  # noqa: ANN401 - those of limit_options and of token_settings
@@ -165,18 +218,25 @@ def serve(
         else:
             reference.find()
         what = "Roomcast chat" if app is None else f"Serving {reference}"
-        with _listening(what, scheme, host, port, uds, note) as (listeners, announcement):
-            exit_code = run(
-                reference,
-                listeners,
-                announcement,
+        with ExitStack() as stack:
+            operators = stack.enter_context(_listening_for_operators(metrics_host, metrics_port))
+            note += _operators_note(operators)
+            in_json = log_format == "json"
+            listening = _listening(what, scheme, host, port, uds, note, in_json=in_json)
+            listeners, announcement = stack.enter_context(listening)
+            manner = Manner(
                 workers=workers,
                 reload=reload,
+                drain=max(drain, LEAST_DRAIN),
                 log_level=log_level,
+                log_format=log_format,
                 certfile=certfile,
                 keyfile=keyfile,
                 forwarded_allow_ips=forwarded_allow_ips,
+                operations=Operations(metrics_token, on_public_port=bool(metrics_token) and not operators),
+                operators=operators,
             )
+            exit_code = run(reference, listeners, announcement, manner)
         if exit_code != 0:
             complain(f"{reference} did not start; the log above says why")
         return exit_code
@@ -238,14 +298,31 @@ def _reference(ctx: click.Context, app: str | None, *, factory: bool) -> AppRefe
 
 @contextmanager
 def _listening(
-    what: str, scheme: str, host: str, port: int, uds: str | None, note: str
+    what: str, scheme: str, host: str, port: int, uds: str | None, note: str, *, in_json: bool
 ) -> Iterator[tuple[list[socket.socket], Announcement]]:
-    if uds is not None:
-        address = f"unix:{click.format_filename(uds)}", ""
-        with listening_on_path(uds) as listeners, closing(Announcement(what, *address, note=note)) as announcement:
-            yield listeners, announcement
-    else:
-        with listening_on_port(host, port) as listeners:
+    with ExitStack() as stack:
+        if uds is not None:
+            address = f"unix:{click.format_filename(uds)}", ""
+            listeners = stack.enter_context(listening_on_path(uds))
+        else:
+            listeners = stack.enter_context(listening_on_port(host, port))
             address = web_address(scheme, host, listeners[0].getsockname()[1])
-            with closing(Announcement(what, *address, note=note)) as announcement:
-                yield listeners, announcement
+        announcement = Announcement(what, *address, note=note, in_json=in_json)
+        yield listeners, stack.enter_context(closing(announcement))
+
+
+@contextmanager
+def _listening_for_operators(host: str, port: int | None) -> Iterator[list[socket.socket]]:
+    """Listen on the operators' port, if there is to be one."""
+    if port is None:
+        yield []
+        return
+    with listening_on_port(host, port, "--metrics-") as listeners:
+        yield listeners
+
+
+def _operators_note(listeners: list[socket.socket]) -> str:
+    if not listeners:
+        return ""
+    host, port = listeners[0].getsockname()[:2]
+    return f"metrics on {web_address('http', host, port)[0]}/metrics; "

@@ -2,7 +2,8 @@
 
 An event is a publication, a join or a leave. It crosses a broker in an envelope: a kind (1 byte), the time
 (8 bytes), the length of the excluded member's id (1 byte), that id, and the payload. So does a closing,
-which is no event that anybody is told of.
+which is no event that anybody is told of. A publication that is traced has a kind of its own, and between the
+id and the payload the `traceparent` of its span.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from typing import TYPE_CHECKING
 from roomcast.errors import ConfigurationError
 from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Position, Publication
+from roomcast.tracing import TRACEPARENT_BYTES
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
 _TEXT, _BINARY, _JOINED, _LEFT, _CLOSING = b"t", b"b", b"j", b"l", b"c"
+_TRACED_TEXT, _TRACED_BINARY = b"T", b"B"
+TRACED = _TRACED_TEXT + _TRACED_BINARY
+"""What the envelopes of traced publications begin with."""
 _HEAD = struct.Struct(">cdB")
 _CODE = struct.Struct(">H")
 _MAX_ID = 255
@@ -106,15 +111,25 @@ def to_envelope(event: RoomEvent | Closing) -> bytes:
     raise TypeError(f"expected a room event, not {type(event).__name__}")
 
 
-def publication_envelope(data: str | bytes, time: float, exclude: str | None) -> bytes:
+def publication_envelope(data: str | bytes, time: float, exclude: str | None, traceparent: bytes = b"") -> bytes:
     """Write a publication that is about to be published as brokers carry it.
 
     Raises:
         UnicodeEncodeError: for text that has no UTF-8 form (a lone surrogate).
     """
-    if isinstance(data, str):
-        return _seal(_TEXT, time, exclude, data.encode())
-    return _seal(_BINARY, time, exclude, data)
+    is_text = isinstance(data, str)
+    payload = data.encode() if isinstance(data, str) else data
+    if traceparent:
+        return _seal(_TRACED_TEXT if is_text else _TRACED_BINARY, time, exclude, traceparent + payload)
+    return _seal(_TEXT if is_text else _BINARY, time, exclude, payload)
+
+
+def untraced(envelope: bytes) -> tuple[bytes, bytes]:
+    """Give the `traceparent` of a traced publication's envelope, and the envelope without it."""
+    kind, _, size = _HEAD.unpack_from(envelope)
+    start = _HEAD.size + size
+    end = start + TRACEPARENT_BYTES
+    return envelope[start:end], kind.lower() + envelope[1:start] + envelope[end:]
 
 
 def from_envelope(room: str, position: Position | None, envelope: bytes) -> RoomEvent | Closing:
@@ -134,6 +149,8 @@ def from_envelope(room: str, position: Position | None, envelope: bytes) -> Room
     if kind == _CLOSING:
         (code,) = _CODE.unpack_from(payload)
         return Closing(code, payload[_CODE.size :].decode())
+    if kind in TRACED:
+        return from_envelope(room, position, untraced(envelope)[1])
     raise ValueError(f"an envelope of kind {kind!r}, which this version does not know")
 
 

@@ -42,7 +42,7 @@ def fan_out(event: RoomEvent, members: tuple[Member, ...]) -> int:
             if member._offer(message, member):
                 member._delivered += 1
             else:
-                member._dropped += 1
+                member.miss()
         else:
             member.deliver(message, position)
     return count

@@ -21,5 +21,6 @@ cdef class Member:
     cpdef bint deliver(self, message, position=*)
     cpdef bint offer(self, message)
     cpdef drop(self)
+    cpdef miss(self)
     cdef bint _count(self, bint taken)
     cdef bint _keep_back(self, message, position, held)

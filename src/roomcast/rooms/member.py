@@ -10,6 +10,7 @@ from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected, UnsupportedData
 from roomcast.protocol.prepared import PreparedMessage
 from roomcast.sendable import check_close
+from roomcast.tally import tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -161,13 +162,18 @@ class Member:
     def drop(self) -> None:
         """Count a message that was taken, and is dropped after all."""
         self._delivered -= 1
+        self.miss()
+
+    def miss(self) -> None:
+        """Count a message that was not taken, or dropped after all."""
         self._dropped += 1
+        tally.dropped[self.policy] += 1
 
     def _count(self, taken: bool) -> bool:
         if taken:
             self._delivered += 1
         else:
-            self._dropped += 1
+            self.miss()
         return taken
 
     def _keep_back(

@@ -64,6 +64,11 @@ class Membership:
             del self._rooms[member.room]
         return True
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many members there are, and how many rooms they are in."""
+        return sum(map(len, tuple(self._rooms.values()))), len(self._rooms)
+
     def of(self, room: str) -> tuple[Member, ...]:
         """Give a room's members in the order of their joins. What changes later does not change what is given."""
         members = self._snapshots.get(room)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from roomcast import tracing
 from roomcast.close_codes import CloseCode
 from roomcast.errors import BrokerUnavailable
 from roomcast.protocol.prepared import PreparedMessage
-from roomcast.rooms.events import Closing, Left, from_envelope, to_envelope
+from roomcast.rooms.events import TRACED, Closing, Left, from_envelope, to_envelope, untraced
 from roomcast.rooms.fanout import fan_out
 from roomcast.rooms.names import is_internal, user_of
 from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Publication
+from roomcast.tally import tally
 
 if TYPE_CHECKING:
     from roomcast.rooms.brokers.base import Broker
@@ -50,8 +53,27 @@ class Node:
     callbacks: Callbacks
     farewells: set[asyncio.Task[None]] = field(default_factory=set)
 
+    async def say_farewells(self, seconds: float) -> None:
+        """Wait until all members that go are seen off, or give up: their presence expires at the broker then."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.farewells:
+                    await asyncio.wait(self.farewells)
+        except TimeoutError:
+            logger.warning(
+                "the broker was not told that %d members left; presence will expire", len(self.farewells)
+            )
+            for farewell in tuple(self.farewells):
+                farewell.cancel()
+
     def deliver(self, channel: str, position: Position | None, envelope: bytes) -> None:
         """Hand what the broker carries to whom it is meant for, without waiting for any."""
+        if envelope[0] in TRACED:
+            traceparent, envelope = untraced(envelope)
+            if tracing.is_on():
+                with tracing.delivering(channel, traceparent):
+                    self.deliver(channel, position, envelope)
+                return
         user = user_of(channel)
         event = from_envelope(channel, position, envelope)
         members = self.membership.of(channel) if user is None else self.users.of(user)
@@ -59,7 +81,11 @@ class Node:
             for member in members:
                 member.connection.close(event.code, event.reason)
         elif user is None:
-            self.pace.delivered(fan_out(event, members))
+            count = fan_out(event, members)
+            self.pace.delivered(count)
+            tally.delivered += count
+            if count and isinstance(event, Publication):
+                tally.delay.observe(time.time() - event.time)
         elif isinstance(event, Publication):
             message = PreparedMessage(event.data)
             for member in members:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from roomcast import jsontext
+from roomcast import jsontext, tracing
 from roomcast.close_codes import CloseCode
-from roomcast.errors import RoomsClosed, Unpublishable
+from roomcast.errors import BrokerUnavailable, RoomsClosed, Unpublishable
+from roomcast.rooms.calls import PUBLISHING
 from roomcast.rooms.events import Closing, publication_envelope, to_envelope
 from roomcast.rooms.member import Member
 from roomcast.rooms.names import channel_of, check_key, check_room_name, check_user_name
 from roomcast.rooms.threads import Threads
 from roomcast.sendable import check_close
+from roomcast.tally import tally
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -71,7 +73,14 @@ class Publisher:
         if key is not None:
             check_key(key)
         excluded = exclude.id if isinstance(exclude, Member) else exclude
-        return await self._carry(room, _publication(data, excluded), key=key, keep=keep)
+        if tracing.is_on():
+            with tracing.publishing(room) as traceparent:
+                envelope = _publication(data, excluded, traceparent)
+                position = await self._carry(room, envelope, key=key, keep=keep)
+        else:
+            position = await self._carry(room, _publication(data, excluded), key=key, keep=keep)
+        tally.published += 1
+        return position
 
     def publish_threadsafe(
         self,
@@ -164,12 +173,16 @@ class Publisher:
     async def _carry(self, channel: str, envelope: bytes, *, key: str | None = None, keep: bool) -> Position:
         await self._pace.take(len(envelope))
         self._check_open()  # they may have been closed while this waited for its turn
-        return await self._broker.publish(channel, envelope, key=key, keep=keep)
+        try:
+            return await self._broker.publish(channel, envelope, key=key, keep=keep)
+        except BrokerUnavailable:
+            PUBLISHING.count()
+            raise
 
 
-def _publication(data: Any, exclude: str | None) -> bytes:  # noqa: ANN401 - whatever JSON can carry
+def _publication(data: Any, exclude: str | None, traceparent: bytes = b"") -> bytes:  # noqa: ANN401 - whatever JSON can carry
     try:
-        return publication_envelope(_as_data(data), time.time(), exclude)
+        return publication_envelope(_as_data(data), time.time(), exclude, traceparent)
     except UnicodeEncodeError as error:
         raise Unpublishable(f"text must have a UTF-8 form: {error}") from None
 

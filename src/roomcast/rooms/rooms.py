@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import secrets
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from roomcast import tracing
 from roomcast.backlog import SlowPolicy, policy_of
 from roomcast.close_codes import CloseCode
 from roomcast.counts import Reason, counts
@@ -19,20 +19,20 @@ from roomcast.errors import (
 )
 from roomcast.rooms.brokers import DEFAULT_URL, broker_from_url
 from roomcast.rooms.callbacks import Callbacks
+from roomcast.rooms.census import Census
 from roomcast.rooms.connection import Connection, Connections, most_rooms
 from roomcast.rooms.continuity import Continuity
-from roomcast.rooms.events import check_encoder, from_envelope, publications_only
+from roomcast.rooms.events import check_encoder, publications_only
 from roomcast.rooms.lifespan import with_lifespan
 from roomcast.rooms.member import Member
 from roomcast.rooms.membership import Membership
-from roomcast.rooms.names import NODES, check_room_name, check_user_name
+from roomcast.rooms.names import check_room_name, check_user_name
 from roomcast.rooms.node import Node
-from roomcast.rooms.nodes import Beacon, NodeInfo
+from roomcast.rooms.nodes import Beacon
 from roomcast.rooms.outlet import OUTBOX_BYTES
 from roomcast.rooms.pace import Pace
 from roomcast.rooms.presence import Presence
-from roomcast.rooms.publication import Position, Publication
-from roomcast.rooms.publisher import Publisher
+from roomcast.rooms.reader import Reader
 from roomcast.rooms.reading import read_ahead
 from roomcast.rooms.retention import Retentions
 from roomcast.rooms.stay import Stay
@@ -48,15 +48,19 @@ if TYPE_CHECKING:
     from roomcast.rooms.brokers.base import Broker
     from roomcast.rooms.callbacks import Callback
     from roomcast.rooms.events import Encoder
+    from roomcast.rooms.publication import Position
     from roomcast.rooms.retention import Retention
 
 MOST_FORMER_IDS = 64
 """How many former ids of a client count."""
 
+FAREWELL_SECONDS = 5.0
+"""How many seconds the closing of the rooms waits for its members to be seen off at the broker."""
+
 CallbackT = TypeVar("CallbackT", bound="Callback")
 
 
-class Rooms(Publisher):
+class Rooms(Reader):
     """Rooms for any ASGI app.
 
     ```python
@@ -125,6 +129,7 @@ class Rooms(Publisher):
             self._callbacks,
         )
         self._connections = Connections(outbox_bytes, _end_all_stays)
+        self._census = Census(self._node, self._connections)
         self._name = secrets.token_hex(4)
         self._beacon = Beacon(self._name, self._broker, self._node.membership)
         self._joins = 0
@@ -141,18 +146,19 @@ class Rooms(Publisher):
         await self._open_broker()
         self._threads.open()
         self._open = True
+        self._census.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._open = False
+        self._census.close()
         try:
             await self._threads.close()
             for connection in self._connections:
                 connection.close(CloseCode.SERVICE_RESTART, "the server restarts")
-            while self._node.farewells:
-                await asyncio.wait(self._node.farewells)
+            await self._node.say_farewells(FAREWELL_SECONDS)
             await self._callbacks.close()
         finally:
             await self._node.subscriptions.close()
@@ -274,8 +280,11 @@ class Rooms(Publisher):
             await self._connections.let_go(connection)
             raise
         stay.member.formerly = frozenset(list(formerly)[-MOST_FORMER_IDS:])
+        if user is not None:
+            connection.belongs_to(user)
         try:
-            await stay.begin(subprotocol, since, greet)
+            with tracing.joining(room, connection.ws.scope):
+                await stay.begin(subprotocol, since, greet)
         except BaseException:
             await stay.leave()
             raise
@@ -301,52 +310,6 @@ class Rooms(Publisher):
         """Call back for each member that has left in this process, in whatever way: a decorator, as `on_join`."""
         self._callbacks.on_leave(callback)
         return callback
-
-    async def history(
-        self, room: str, *, since: Position | None = None, limit: int | None = None, reverse: bool = False
-    ) -> list[Publication]:
-        """Give what is kept of a room's publications.
-
-        Args:
-            room: the room's name.
-            since: only what came after this position.
-            limit: at most so many, the oldest first; none for 0 and less.
-            reverse: the newest first instead.
-        """
-        self._check_open()
-        check_room_name(room)
-        at_most = None if limit is None else max(limit, 0)
-        history = await self._broker.history(room, since=since, limit=at_most, reverse=reverse)
-        events = (from_envelope(room, position, payload) for position, payload in history.kept)
-        return [event for event in events if isinstance(event, Publication)]
-
-    async def position(self, room: str) -> Position:
-        """Give the room's newest position."""
-        self._check_open()
-        check_room_name(room)
-        return (await self._broker.history(room, limit=0)).position
-
-    async def members(self, room: str) -> list[Presence]:
-        """Give the members of a room, on all nodes."""
-        self._check_open()
-        check_room_name(room)
-        return [Presence.from_bytes(presence) for presence in await self._broker.present(room)]
-
-    async def count(self, room: str) -> int:
-        """Give the number of members of a room, on all nodes."""
-        self._check_open()
-        check_room_name(room)
-        return len(await self._broker.present(room))
-
-    async def active(self) -> dict[str, int]:
-        """Give the rooms that have members, on any node, and how many."""
-        self._check_open()
-        return await self._broker.rooms()
-
-    async def nodes(self) -> list[NodeInfo]:
-        """Give the processes that share the broker, this one among them, as each told lately."""
-        self._check_open()
-        return [NodeInfo.from_bytes(node) for node in await self._broker.present(NODES)]
 
     @property
     def reachable(self) -> bool:

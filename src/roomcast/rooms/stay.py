@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from roomcast.close_codes import CloseCode
 from roomcast.errors import BrokerUnavailable, Disconnected
+from roomcast.rooms.calls import ARRIVING, DEPARTING, PUBLISHING, READING
 from roomcast.rooms.events import Joined, Left, from_envelope, to_envelope
 from roomcast.rooms.fanout import encode
 from roomcast.rooms.names import channel_of
@@ -61,8 +62,9 @@ class Stay:
             if member.user is not None:
                 await self._subscribe(channel_of(member.user))
             self._undo.push_async_callback(self._announce_leave)
-            self._undo.push_async_callback(node.broker.depart, room, member.id)
-            await node.broker.arrive(room, member.id, member.presence.to_bytes())
+            self._undo.push_async_callback(self._depart)
+            with ARRIVING:
+                await node.broker.arrive(room, member.id, member.presence.to_bytes())
             self._check_connected()
             member.hold()
             node.membership.add(member)
@@ -74,7 +76,8 @@ class Stay:
             self._check_connected()
             self._announced = True  # from here on it may be carried, also where this is cancelled
             try:
-                await node.broker.publish(room, notice, keep=False)
+                with PUBLISHING:
+                    await node.broker.publish(room, notice, keep=False)
             except BrokerUnavailable:
                 self._announced = False
                 raise
@@ -96,7 +99,8 @@ class Stay:
         newest: Position | None = None
         if since is not None:
             try:
-                history = await self._node.broker.history(room, since=since)
+                with READING:
+                    history = await self._node.broker.history(room, since=since)
             except BrokerUnavailable as error:
                 logger.warning("a member was not given what it missed: %s", error)
                 member.recovered = False
@@ -152,4 +156,9 @@ class Stay:
             room = self.member.room
             notice = to_envelope(Left(room, self.member.presence))
             await self._node.pace.take(len(notice))
-            await self._node.broker.publish(room, notice, keep=False)
+            with PUBLISHING:
+                await self._node.broker.publish(room, notice, keep=False)
+
+    async def _depart(self) -> None:
+        with DEPARTING:
+            await self._node.broker.depart(self.member.room, self.member.id)

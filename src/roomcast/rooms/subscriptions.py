@@ -7,8 +7,10 @@ import logging
 from typing import Protocol
 
 from roomcast.errors import BrokerUnavailable
+from roomcast.rooms.calls import SUBSCRIBING, UNSUBSCRIBING
 
 logger = logging.getLogger("roomcast.rooms")
+
 
 LINGER = 1.0
 """How many seconds a room that nobody needs stays subscribed: most often, somebody comes back."""
@@ -57,7 +59,8 @@ class Subscriptions:
         try:
             async with subscription.changing:
                 if not subscription.active:
-                    await self._broker.subscribe(room)
+                    with SUBSCRIBING:
+                        await self._broker.subscribe(room)
                     subscription.active = True
         except BaseException:
             self.release(room)
@@ -107,7 +110,8 @@ class Subscriptions:
             try:
                 if subscription.active:
                     subscription.active = False
-                    await self._broker.unsubscribe(room)
+                    with UNSUBSCRIBING:
+                        await self._broker.unsubscribe(room)
             except BrokerUnavailable as error:
                 logger.warning("the broker was not told that nobody needs room %r any more: %s", room, error)
             finally:

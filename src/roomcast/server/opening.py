@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from roomcast import tracing
 from roomcast.close_codes import CloseCode
 from roomcast.protocol.connection import Connection
 from roomcast.protocol.handshake import Refusal, denial_head
 from roomcast.protocol.sending import Role
 from roomcast.server.events import body_of, headers_of, misplaced, status_of, subprotocol_of
+from roomcast.tally import tally
 
 if TYPE_CHECKING:
     from roomcast.protocol.handshake import ServerHandshake
@@ -29,10 +31,16 @@ class Opening:
         handshake: what the client asked for.
         upkeep: the limits, and the deadline.
         max_message_size: the most bytes in a message, or None.
+        scope: what the app is called with.
     """
 
     def __init__(
-        self, session: Session, handshake: ServerHandshake, upkeep: Upkeep, max_message_size: int | None
+        self,
+        session: Session,
+        handshake: ServerHandshake,
+        upkeep: Upkeep,
+        max_message_size: int | None,
+        scope: dict[str, Any],
     ) -> None:
         self._session = session
         self._handshake = handshake
@@ -41,7 +49,9 @@ class Opening:
         self._denial_status = 0
         self._denial_head: bytes | None = None
         self._denying = False
+        self._is_answered = False
         self._early = b""
+        self._span = tracing.HandshakeSpan(scope) if tracing.is_on() else None
         upkeep.openings.add(session)
 
     def receive_early(self, data: bytes) -> bool:
@@ -73,10 +83,30 @@ class Opening:
     def refuse(self, status: int, text: str, code: int = CloseCode.ABNORMAL) -> None:
         """Refuse the handshake; a refusal of the app's that is on the wire ends there. The app is told `code`."""
         session = self._session
-        if not self._denying or self._denial_head is not None:
-            session.answered(status)
+        if not self._is_answered:
+            self._answered(status)
             session.write(Refusal(status, text, tuple(session.response_headers())).response())
         self._end(code)
+
+    def abandon(self) -> None:
+        """The connection is over; where there was no answer, the client has gone before it."""
+        if not self._is_answered:
+            self._count("abandoned", 0)
+
+    def _answered(self, status: int) -> None:
+        if status == 101:
+            self._count("accepted", status)
+        elif self._upkeep.drain.is_on and status == 503:
+            self._count("draining", status)
+        else:
+            self._count("refused" if status < 500 else "failed", status)
+        self._session.answered(status)
+
+    def _count(self, result: str, status: int) -> None:
+        self._is_answered = True
+        tally.handshakes[result] += 1
+        if self._span is not None:
+            self._span.end(status)
 
     def _accept(self, event: dict[str, Any]) -> None:
         session, settings = self._session, self._upkeep.settings
@@ -97,7 +127,7 @@ class Opening:
         )
         self._upkeep.openings.discard(session)
         session.write(response)
-        session.answered(101)
+        self._answered(101)
         session.open(connection, may_be_deflated=agreement is not None)
         if self._early:
             session.data_received(self._early)
@@ -111,7 +141,7 @@ class Opening:
     def _continue_denial(self, event: dict[str, Any]) -> None:
         body = body_of(event)
         if self._denial_head is not None:
-            self._session.answered(self._denial_status)
+            self._answered(self._denial_status)
             body = self._denial_head + body
             self._denial_head = None
         self._session.write(body)

@@ -27,10 +27,12 @@ cdef class Outbox:
     cdef bint _marked
     cdef public Py_ssize_t bound
     cdef public bint paused
+    cdef readonly Py_ssize_t written
 
     cpdef put(self, bytes frame)
     cpdef bint offer(self, bytes frame, recipient=*)
     cpdef Py_ssize_t size(self)
+    cpdef forget_written(self)
     cpdef bint is_full(self)
     cpdef pause(self)
     cpdef resume(self)
@@ -42,4 +44,5 @@ cdef class Outbox:
     cdef _mark(self)
     @cython.locals(frames=list)
     cdef list _take(self)
+    @cython.locals(frames=bytes)
     cdef _flush_backlog(self, Py_ssize_t step)

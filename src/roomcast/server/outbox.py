@@ -95,7 +95,18 @@ class Outbox:
         bound: how many bytes may wait.
     """
 
-    __slots__ = ("_backlog", "_bytes", "_first", "_flusher", "_marked", "_rest", "_transport", "bound", "paused")
+    __slots__ = (
+        "_backlog",
+        "_bytes",
+        "_first",
+        "_flusher",
+        "_marked",
+        "_rest",
+        "_transport",
+        "bound",
+        "paused",
+        "written",
+    )
 
     def __init__(self, transport: asyncio.Transport, flusher: Flusher, bound: int) -> None:
         self._transport = transport
@@ -108,6 +119,8 @@ class Outbox:
         self.bound = bound
         self.paused = False
         """Whether the transport has said that the peer does not keep up."""
+        self.written = 0
+        """How many bytes were handed to the transport."""
 
     def put(self, frame: bytes) -> None:
         """Queue a frame, whatever waits already: for what must go out, and for who waits by itself."""
@@ -143,6 +156,10 @@ class Outbox:
         waiting = 0 if self._backlog is None else self._backlog.size - len(self._backlog) * MESSAGE_BYTES
         return self._bytes + waiting + self._transport.get_write_buffer_size()
 
+    def forget_written(self) -> None:
+        """Count what is written from now on, and not what waits already."""
+        self.written = -self._bytes
+
     def is_full(self) -> bool:
         """Whether one who can wait should: so much came in this tick that it is better written now."""
         return self._bytes >= FLUSH_AT or self._backlog is not None or self.paused
@@ -165,6 +182,7 @@ class Outbox:
         self._marked = False
         if self.paused:
             return
+        self.written += self._bytes
         if self._rest is not None:
             self._transport.write(b"".join(self._take()))
         elif self._first is not None:
@@ -212,6 +230,8 @@ class Outbox:
         """Write what waits in steps, until the peer does not keep up any more."""
         backlog: Backlog[bytes] = self._backlog  # type: ignore[assignment]
         while len(backlog) and not self.paused:
-            self._transport.write(b"".join(backlog.take_up_to(step)))
+            frames = b"".join(backlog.take_up_to(step))
+            self.written += len(frames)
+            self._transport.write(frames)
         if not self.paused:
             self._backlog = None

@@ -10,6 +10,8 @@ from roomcast.close_codes import CloseCode
 from roomcast.errors import Disconnected
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from roomcast.server.session import Session
 
 logger = logging.getLogger("roomcast.server")
@@ -36,6 +38,15 @@ async def run_app(app: Any, scope: dict[str, Any], session: Session) -> None:  #
         if session.is_opening():
             app_logger.error("ASGI callable returned without answering the handshake.")
         session.end(500, "Internal Server Error", CloseCode.NORMAL)
+
+
+def tell_of_the_end(callbacks: list[Callable[[int, str], None]], code: int, reason: str) -> None:
+    """Call all that want to know of a connection's end, with its code and reason."""
+    for callback in callbacks:
+        try:
+            callback(code, reason)
+        except Exception:  # the others are to be called all the same, and the connection is to end
+            logger.exception("a callback for the end of a connection raised")
 
 
 def tells_the_end(error: BaseException, code: int) -> bool:

@@ -13,8 +13,9 @@ cdef class Session(Wire):
     cdef object _opening
     cdef object _task
     cdef int _end_code
-    cdef object _end_reason
+    cdef readonly object _end_reason
     cdef object _callbacks
+    cdef public object user
 
     cdef _receive_early(self, bytes data)
     @cython.locals(given=dict)

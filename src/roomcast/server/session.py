@@ -15,11 +15,13 @@ from roomcast.counts import Reason, counts
 from roomcast.errors import Disconnected, ProtocolError
 from roomcast.protocol.events import Close
 from roomcast.protocol.handshake import Refusal
+from roomcast.server.draining import RESTART
 from roomcast.server.events import close_of, message_of, misplaced
 from roomcast.server.opening import Opening
 from roomcast.server.reasons import reason_of
-from roomcast.server.running import run_app
+from roomcast.server.running import run_app, tell_of_the_end
 from roomcast.server.wire import Wire
+from roomcast.tally import tally
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,6 +57,7 @@ class Session(Wire):
         "_said_connect",
         "_shutting_down",
         "_task",
+        "user",
     )
 
     def __init__(self, upkeep: Upkeep, max_message_size: int | None) -> None:
@@ -70,6 +73,8 @@ class Session(Wire):
         self._end_reason = ""
         self._shutting_down = False
         self._callbacks: list[Callable[[int, str], None]] | None = None
+        self.user: str | None = None
+        """To whom it belongs, where rooms or the app have said so."""
 
     # What the class that a server loads fills in.
 
@@ -114,28 +119,34 @@ class Session(Wire):
             self.become_over(ending.code, ending.reason)
         self._upkeep.answers.discard(self)
         self._outbox.clear()
+        tally.lost(self, self._end_code)
         if not self._shutting_down:
             self._upkeep.closings.discard(self)
         if self._task is None:
             self._finished()
 
     def shutdown(self) -> None:
-        """Close politely, because the server goes; what is queued drains until the deadline."""
+        """Be seen off, because the server goes."""
         self._shutting_down = True
-        self.end(503, "The server restarts.", CloseCode.SERVICE_RESTART)
+        self._upkeep.drain.add(self)
+
+    def depart(self) -> None:
+        """Close politely; what is queued drains until the deadline."""
+        self.end(503, RESTART, CloseCode.SERVICE_RESTART)
         self._upkeep.closings.add(self)
 
     # The opening.
 
     def ask(self, handshake: ServerHandshake, app: Any, scope: dict[str, Any]) -> asyncio.Task[None]:  # noqa: ANN401
         """Have the app answer a handshake, in a task, which is given."""
-        self._opening = Opening(self, handshake, self._upkeep, self._max_message_size)
+        self._opening = Opening(self, handshake, self._upkeep, self._max_message_size, scope)
         self._task = self._upkeep.loop.create_task(run_app(app, scope, self))
         self._task.add_done_callback(self._app_done)
         return self._task
 
     def refuse(self, refusal: Refusal) -> None:
         """Refuse a request that opens no WebSocket: no app is asked."""
+        tally.handshakes["draining" if refusal.status == 503 else "invalid"] += 1
         headers = (*refusal.headers, *self.response_headers())
         self.write(Refusal(refusal.status, refusal.text, headers).response())
         self.become_over(CloseCode.ABNORMAL, "")
@@ -147,6 +158,8 @@ class Session(Wire):
         self._may_be_deflated = may_be_deflated
         self._opening = None
         self._is_open = True
+        self._outbox.forget_written()
+        tally.connections.add(self)
         self._upkeep.keepalive.start(self)
 
     def is_opening(self) -> bool:
@@ -219,6 +232,7 @@ class Session(Wire):
                 self._outbox.put(self._connection.send_text(message))
             else:
                 self._outbox.put(self._connection.send_bytes(message))
+            self._messages_out += 1
         elif self._is_open and kind == "websocket.close":
             code, reason = close_of(event)
             self._send_close(code, reason)
@@ -243,20 +257,6 @@ class Session(Wire):
     # The rooms' side: an outlet.
 
     @property
-    def bound(self) -> int:
-        """How many bytes may wait for the peer."""
-        return self._outbox.bound
-
-    @bound.setter
-    def bound(self, bound: int) -> None:
-        self._outbox.bound = bound
-
-    @property
-    def queued_bytes(self) -> int:
-        """How many bytes wait for the peer."""
-        return self._outbox.size()
-
-    @property
     def closed(self) -> bool:
         """Whether nothing more is taken: the connection is over."""
         return self._is_over
@@ -273,6 +273,7 @@ class Session(Wire):
         # Where nothing is deflated, the frame is the same for all, and this member's protocol need not be asked.
         frame = self._connection.send_prepared(message) if self._may_be_deflated else message.frame()
         if self._outbox.offer(frame, recipient):
+            self._messages_out += 1
             return True
         if recipient is None or recipient.policy is SlowPolicy.DISCONNECT:
             self._too_slow()
@@ -331,6 +332,8 @@ class Session(Wire):
         if self._is_over:
             return
         self._is_over = True
+        if self._opening is not None:
+            self._opening.abandon()
         self._is_open = False
         self._opening = None
         self._end_code = int(code)
@@ -341,13 +344,9 @@ class Session(Wire):
         self._inbox.wake()
         if self._senders is not None:
             self._senders.wake()
-        callbacks = self._callbacks
-        self._callbacks = None
-        for callback in callbacks or ():
-            try:
-                callback(self._end_code, reason)
-            except Exception:  # the others are to be called all the same, and the connection is to end
-                logger.exception("a callback for the end of a connection raised")
+        callbacks, self._callbacks = self._callbacks, None
+        if callbacks is not None:
+            tell_of_the_end(callbacks, self._end_code, reason)
 
     def answer_is_late(self) -> None:
         """Answer the peer's close, or its error, whatever the app still has to say."""
@@ -394,4 +393,5 @@ class Session(Wire):
 
     def _finished(self) -> None:
         self._upkeep.closings.discard(self)
+        self._upkeep.drain.discard(self)
         self.gone()

@@ -39,6 +39,9 @@ class Settings:
         handshake_timeout: how long the app may take to answer a handshake; then 503.
         send_timeout: how long `send` waits for a peer that does not read; then 4020.
         close_timeout: how long the peer's close frame is waited for, and queues drain; then the socket closes.
+        drain: how long a server that goes takes for its connections, at the most: they are closed over that time,
+            and not all in the same second. `roomcast serve --drain` sets it, too; uvicorn's own
+            `--timeout-graceful-shutdown`, where it is less, goes before.
         deflate: what is wanted of permessage-deflate.
     """
 
@@ -54,6 +57,7 @@ class Settings:
     handshake_timeout: float = 10.0
     send_timeout: float = 20.0
     close_timeout: float = 10.0
+    drain: float = 10.0
     deflate: DeflateOptions = field(default_factory=DeflateOptions)
 
     def __post_init__(self) -> None:
@@ -92,7 +96,7 @@ class Settings:
 
 
 NUMBERS: dict[str, type[int | float]] = {
-    setting.name: float if setting.name.endswith("_timeout") else int
+    setting.name: float if isinstance(setting.default, float) else int
     for setting in fields(Settings)
     if setting.name != "deflate"
 }

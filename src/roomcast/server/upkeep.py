@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from roomcast.lag import measure
+from roomcast.server.draining import Drain
 from roomcast.server.keepalive import Deadlines, Keepalive, Timer
 from roomcast.server.outbox import flusher_of
 from roomcast.server.waiting import Waiting
@@ -34,6 +36,7 @@ class Upkeep:
         settings: the limits and deadlines.
         ping_interval: how many seconds lie between two pings; None for no pings.
         ping_timeout: how many seconds a peer may be silent after a ping; None for any length.
+        drain: how many seconds the server takes when it goes; None for what the settings say.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Upkeep:
         *,
         ping_interval: float | None,
         ping_timeout: float | None,
+        drain: float | None = None,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -54,6 +58,8 @@ class Upkeep:
         self.openings = Deadlines["Session"](self.timer, settings.handshake_timeout, _opening_is_late)
         self.answers = Deadlines["Session"](self.timer, ANSWER_TIMEOUT, _answer_is_late)
         self.closings = Deadlines["Closing"](self.timer, settings.close_timeout, _closing_is_late)
+        self.drain = Drain(loop, settings.drain if drain is None else drain)
+        measure(loop)
         self._server: tuple[str, int | None] | None = None
 
     def shared(self, server: tuple[str, int | None] | None) -> tuple[str, int | None] | None:

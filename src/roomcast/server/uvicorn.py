@@ -6,11 +6,12 @@ import asyncio
 import logging
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from roomcast.counts import Reason, counts
 from roomcast.protocol.handshake import Refusal, ServerHandshake, read_request
-from roomcast.redaction import loggable
+from roomcast.server.draining import RESTART
+from roomcast.server.journal import log_end, log_refusal
 from roomcast.server.request import read_head
 from roomcast.server.session import Session
 from roomcast.server.settings import Settings
@@ -46,7 +47,7 @@ class WebSocketProtocol(Session):
         app_state: what the lifespan left; each scope gets a copy.
     """
 
-    __slots__ = ("_app", "_app_state", "_config", "_scope", "_server_state")
+    __slots__ = ("_app_state", "_client", "_config", "_opened_at", "_path", "_scope", "_server_state")
 
     settings: ClassVar[Settings | None] = None
     """The limits and deadlines; None takes them from the environment."""
@@ -66,6 +67,9 @@ class WebSocketProtocol(Session):
         self._server_state = server_state
         self._app_state = app_state
         self._scope: dict[str, Any] = {}
+        self._client: tuple[str, int] | None = None
+        self._path = ""
+        self._opened_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport from an HTTP class."""
@@ -100,6 +104,8 @@ class WebSocketProtocol(Session):
     def asked(self, head: RequestHead, early: bytes) -> None:
         """Take a request, and what came behind it too early."""
         answer = read_request(head.method, head.target, head.version, head.headers)
+        if self._upkeep.drain.is_on:
+            answer = Refusal(503, RESTART, ((b"retry-after", b"1"),))
         self._scope = self._make_scope(head.target, head.headers)
         if isinstance(answer, Refusal):
             self.answered(answer.status)
@@ -115,15 +121,21 @@ class WebSocketProtocol(Session):
         self._server_state.tasks.discard(task)
 
     def answered(self, status: int) -> None:
-        """Write the access log's line."""
-        if logger.isEnabledFor(logging.INFO):
-            scope = self._scope
-            client = ":".join(map(str, scope["client"] or ()))
-            path = quote(scope["path"])
-            query = loggable(scope["query_string"].decode("latin-1"))
-            outcome = "[accepted]" if status == 101 else str(status)
-            logger.info('%s - "WebSocket %s" %s', client, f"{path}?{query}" if query else path, outcome)
+        """Note when the connection was opened; a refusal is its end, and is logged."""
+        # Only now: what stands in front of the app may have found out who the client is behind a proxy.
+        self._client, self._path = self._scope["client"], self._scope["path"]
         self._scope = {}
+        if status == 101:
+            self._opened_at = self._upkeep.loop.time()
+        elif self._config.access_log:
+            log_refusal(self._client, self._path, status)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take the end of the transport, and log it where the connection was open."""
+        super().connection_lost(error)
+        if self._opened_at and self._config.access_log:
+            seconds = self._upkeep.loop.time() - self._opened_at
+            log_end(self, self._client, self._path, self._end_reason, seconds)
 
     def response_headers(self) -> list[tuple[bytes, bytes]]:
         """Give uvicorn's headers, such as Server and Date."""
@@ -184,11 +196,14 @@ def upkeep_of(
     shared: dict[Any, Upkeep] = config.__dict__.setdefault("_roomcast_upkeep", {})
     upkeep = shared.get((kind, loop))
     if upkeep is None:
+        settings = kind.settings or Settings.from_environment()
+        patience = config.timeout_graceful_shutdown
         upkeep = shared[kind, loop] = Upkeep(
             loop,
-            kind.settings or Settings.from_environment(),
+            settings,
             ping_interval=config.ws_ping_interval,
             ping_timeout=config.ws_ping_timeout,
+            drain=settings.drain if patience is None else min(settings.drain, patience),
         )
     return upkeep
 

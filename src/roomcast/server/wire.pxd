@@ -32,6 +32,9 @@ cdef class Wire:
     cdef object _warning
     cdef bint _is_within_message
     cdef Py_ssize_t _late_bytes
+    cdef Py_ssize_t _messages_in
+    cdef Py_ssize_t _messages_out
+    cdef Py_ssize_t _bytes_in
 
     cdef _receive_early(self, bytes data)
     @cython.locals(messages=Py_ssize_t, size=Py_ssize_t, ended=bint, verdict=int, fragments=Py_ssize_t)

@@ -15,6 +15,7 @@ from roomcast.server.inbox import Inbox
 from roomcast.server.outbox import Outbox
 from roomcast.server.rate import OVER
 from roomcast.server.waiters import Waiters
+from roomcast.tally import Traffic
 
 if TYPE_CHECKING:
     from roomcast.protocol.connection import Connection
@@ -39,6 +40,7 @@ class Wire:
     """
 
     __slots__ = (
+        "_bytes_in",
         "_connection",
         "_ending",
         "_inbox",
@@ -48,6 +50,8 @@ class Wire:
         "_is_within_message",
         "_late_bytes",
         "_may_be_deflated",
+        "_messages_in",
+        "_messages_out",
         "_outbox",
         "_peer_has_shut",
         "_rate",
@@ -80,6 +84,9 @@ class Wire:
         self._warning: str | None = None
         self._is_within_message = False
         self._late_bytes = _NOT_LATE
+        self._messages_in = 0
+        self._messages_out = 0
+        self._bytes_in = 0
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
         """Take the transport."""
@@ -103,11 +110,13 @@ class Wire:
     def _receive(self, data: bytes) -> None:
         ended = False
         messages = size = 0
+        self._bytes_in += len(data)
         for event in self._connection.receive_data(data):
             if isinstance(event, (str, bytes)):
                 messages += 1
                 size += len(event)
                 if self._is_open:
+                    self._messages_in += 1
                     self._inbox.put(event)
             elif isinstance(event, (Close, ProtocolError)):
                 self._ending = event
@@ -223,6 +232,25 @@ class Wire:
         self.answer_is_late()
 
     # What goes.
+
+    @property
+    def bound(self) -> int:
+        """How many bytes may wait for the peer."""
+        return self._outbox.bound
+
+    @bound.setter
+    def bound(self, bound: int) -> None:
+        self._outbox.bound = bound
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes wait for the peer."""
+        return self._outbox.size()
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went over the connection since it is open."""
+        return Traffic(self._messages_in, self._bytes_in, self._messages_out, self._outbox.written)
 
     def pause_writing(self) -> None:
         """Note that the peer does not keep up."""

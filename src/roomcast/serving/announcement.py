@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from contextlib import suppress
 
 import click
+
+from roomcast.serving.logs import JsonFormatter
 
 
 class Announcement:
@@ -20,11 +23,17 @@ class Announcement:
         where: the address to connect to.
         bound: the address that was bound, "" where `where` says it.
         note: what else there is to say, with "; " at its end.
+        in_json: whether it is to be a line of JSON, as the log's.
     """
 
-    def __init__(self, what: str, where: str, bound: str = "", note: str = "") -> None:
+    def __init__(self, what: str, where: str, bound: str = "", note: str = "", *, in_json: bool = False) -> None:
         listens = f"listens on {bound}; " if bound else ""
-        self.line = f"{what} on {click.style(where, bold=True)} ({listens}{note}Ctrl+C stops it)"
+        shown = where if in_json else click.style(where, bold=True)
+        self.line = f"{what} on {shown} ({listens}{note}Ctrl+C stops it)"
+        if in_json:
+            record = logging.makeLogRecord({"name": "roomcast", "levelno": logging.INFO, "levelname": "INFO"})
+            record.msg = self.line
+            self.line = JsonFormatter().format(record)
         # One byte, and then the end: whichever process reads the byte prints the line.
         self._permit, giver = socket.socketpair()
         with giver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -79,6 +80,39 @@ class Number(click.IntRange):
             return super().convert(value, param, ctx)
         except click.BadParameter:
             self.fail(f"{value!r} is no {self._what}", param, ctx)
+
+
+class Duration(click.ParamType[float]):
+    """A length of time in seconds, written as `10s`, `500ms`, `2m` or plainly as `10`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Read it.
+
+        Raises:
+            click.BadParameter: it is none.
+        """
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no length of time: write it as 10s, 500ms or 2m", param, ctx)
+        return float(match[1]) * {"ms": 0.001, "s": 1.0, "m": 60.0, "": 1.0}[match[2]]
+
+
+class Token(click.ParamType[str]):
+    """A secret that a request can carry in a header."""
+
+    name = "token"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Check it.
+
+        Raises:
+            click.BadParameter: no header can carry it. The message does not repeat it.
+        """
+        if not re.fullmatch(r"[\x21-\x7e]+", value):
+            self.fail("a token has one character or more, all of them visible ASCII, without spaces", param, ctx)
+        return str(value)
 
 
 class Switch(click.types.BoolParamType):

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-import uvicorn
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.supervisors import ChangeReload, Multiprocess
+from uvicorn.supervisors import ChangeReload, Multiprocess, multiprocess
 
-from roomcast.redaction import watch_logs
-from roomcast.serving.limiting import guarded
+from roomcast.serving.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
-WORKER_GRACE_SECONDS = 10
-"""How long a stopping supervisor waits for its workers, before it kills them: twice as long as they wait."""
+    from roomcast.serving.config import Config
+
+GRACE_SECONDS = 5.0
+"""How long a supervisor waits for its workers beyond what they may take for their connections, before it kills
+them: so long an app's own shutdown may take."""
+HURRY_SECONDS = 1.0
+"""How long it waits once it was told to hurry."""
+NOTICE_SECONDS = 0.6
+"""How long a supervisor of several workers takes, at the most, until it has told them to stop."""
 
 
 @contextmanager
@@ -39,35 +45,25 @@ def ctrl_c_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Config(uvicorn.Config):
-    """uvicorn's configuration, with a guard before the app, and no tokens in its logs.
+class Worker(multiprocess.Process):
+    """A process that serves, with our server."""
 
-    In each process that it is sent to, it makes an end of holding Ctrl+C back.
-    """
+    config: Config
 
-    def load(self) -> None:  # noqa: D102
-        super().load()
-        # Within what reads the headers of proxies, so that addresses are those of the clients.
-        app: Any = self.loaded_app
-        if isinstance(app, ProxyHeadersMiddleware):
-            app.app = cast("Any", guarded(cast("Any", app.app)))
-        else:
-            self.loaded_app = cast("Any", guarded(app))
+    @property
+    def server(self) -> Server:  # noqa: D102
+        if self._server is None:
+            self._server = Server(self.config)
+        return self._server  # type: ignore[return-value]
 
-    def configure_logging(self) -> None:  # noqa: D102
-        super().configure_logging()
-        watch_logs()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        # Ignored, as the supervisor sees to the end of this process, until uvicorn's server wants to hear of it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if sys.platform != "win32":
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn's supervisor makes its processes of what it finds there
 
 
 class Workers(Multiprocess):
     """Keeps several workers running, and waits for none of them forever when it stops."""
+
+    config: Config
 
     def init_processes(self) -> None:  # noqa: D102
         with ctrl_c_held_back():
@@ -78,21 +74,53 @@ class Workers(Multiprocess):
             super().keep_subprocess_alive()
 
     def join_all(self) -> None:  # noqa: D102
-        deadline = time.monotonic() + WORKER_GRACE_SECONDS
+        deadline = time.monotonic() + self.config.drain + GRACE_SECONDS
+        hurries = False
         for worker in self.processes:
-            worker.process.join(max(0.0, deadline - time.monotonic()))
+            while worker.exitcode is None and time.monotonic() < deadline:
+                worker.process.join(0.05)
+                if self.signal_queue and not hurries:  # the second one
+                    hurries = True
+                    deadline = time.monotonic() + HURRY_SECONDS
+                    self._hurry()
             if worker.exitcode is None:
                 worker.kill()
         super().join_all()
 
+    def _hurry(self) -> None:
+        for worker in self.processes:
+            if worker.exitcode is None and worker.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGTERM)
+
 
 class Reloader(ChangeReload):  # type: ignore[valid-type, misc]  # uvicorn chooses the class when it is imported
-    """Starts the worker anew when source files change."""
+    """Starts the worker anew when source files change, and waits for none that does not end."""
+
+    config: Config
+    _hurries = False
+
+    def signal_handler(self, sig: int, frame: FrameType | None) -> None:  # noqa: D102
+        self._hurries = self.should_exit.is_set()
+        super().signal_handler(sig, frame)
 
     def startup(self) -> None:  # noqa: D102
         with ctrl_c_held_back():
             super().startup()
 
     def restart(self) -> None:  # noqa: D102
+        self._stop()
         with ctrl_c_held_back():
             super().restart()
+
+    def shutdown(self) -> None:  # noqa: D102
+        self._stop()
+        super().shutdown()
+
+    def _stop(self) -> None:
+        deadline = time.monotonic() + self.config.drain + GRACE_SECONDS
+        self.process.terminate()
+        while self.process.exitcode is None and time.monotonic() < deadline and not self._hurries:
+            self.process.join(0.05)
+        if self.process.exitcode is None:
+            self.process.kill()

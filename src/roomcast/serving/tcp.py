@@ -18,24 +18,25 @@ BACKLOG = 2048
 
 NOT_OF_THIS_MACHINE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
-HOSTS = "use --host 127.0.0.1 to be reached from this machine alone, 0.0.0.0 to be reached from others too"
+HOSTS = "use {}host 127.0.0.1 to be reached from this machine alone, 0.0.0.0 to be reached from others too"
 
 Address: TypeAlias = tuple[socket.AddressFamily, str, tuple[int, ...]]
 """The family, the host's address, and what follows the port in it: IPv6's flow and scope."""
 
 
 @contextmanager
-def listening_on_port(host: str, port: int) -> Iterator[list[socket.socket]]:
+def listening_on_port(host: str, port: int, options: str = "--") -> Iterator[list[socket.socket]]:
     """Listen on every address that `host` has: `localhost` often has one of IPv4 and one of IPv6.
 
     Args:
         host: a name or an address; `0.0.0.0` is every IPv4 address of this machine, `::` every address.
         port: the port, 0 for a free one, which is then the same for every address.
+        options: how the names of the options begin that the two came from, for the errors.
 
     Raises:
         ConfigurationError: the port is taken or not allowed, or the host is unknown or another machine's.
     """
-    addresses = _addresses(host)
+    addresses = _addresses(host, options)
     listeners: list[socket.socket] = []
     with ExitStack() as stack:
         for address in addresses:
@@ -45,17 +46,17 @@ def listening_on_port(host: str, port: int) -> Iterator[list[socket.socket]]:
                 # A name may have an address of a family that this machine has not, as localhost has ::1.
                 if error.errno in NOT_OF_THIS_MACHINE and (listeners or address != addresses[-1]):
                     continue
-                raise ConfigurationError(_problem(error, address[1], port)) from None
+                raise ConfigurationError(_problem(error, address[1], port, options)) from None
             port = listener.getsockname()[1]
             listeners.append(listener)
         yield listeners
 
 
-def _addresses(host: str) -> list[Address]:
+def _addresses(host: str, options: str) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):  # the latter where no such name can be, as in a..b
-        raise ConfigurationError(f"there is no host {host!r}: {HOSTS}") from None
+        raise ConfigurationError(f"there is no host {host!r}: {HOSTS.format(options)}") from None
     return [(family, str(address[0]), tuple(map(int, address[2:]))) for family, *_, address in found]
 
 
@@ -78,12 +79,12 @@ def _listener(address: Address, port: int) -> socket.socket:
     return listener
 
 
-def _problem(error: OSError, host: str, port: int) -> str:
-    choose = "choose another --port, or 0 for a free one"
+def _problem(error: OSError, host: str, port: int, options: str) -> str:
+    choose = f"choose another {options}port, or 0 for a free one"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use: {choose}"
     if error.errno == errno.EACCES:
         return f"port {port} needs a privilege that you lack: {choose}; from 1024 up all are free to use"
     if error.errno in NOT_OF_THIS_MACHINE:
-        return f"{host} is no address of this machine: {HOSTS}"
+        return f"{host} is no address of this machine: {HOSTS.format(options)}"
     return f"cannot listen on {host}, port {port}: {error.strerror}"
