@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.applications import Starlette
 
-from roomcast import WebSocket, websocket_app
+from roomcast import Rooms, WebSocket, websocket_app
 from roomcast.auth import auth_from_environment
 
 if TYPE_CHECKING:
@@ -108,6 +108,18 @@ def make_app() -> Any:
 def broken_factory() -> Any:
     """Fail to make the app."""
     raise KeyError("DATABASE_URL")
+
+
+rooms = Rooms("memory://")
+
+
+@rooms.wrap
+@websocket_app
+async def lounge(ws: WebSocket) -> None:
+    """Let everybody join as the same user."""
+    async with rooms.join("lounge", ws, user="ada") as member:
+        async for _ in member:
+            pass
 
 
 stuck_starlette = Starlette(lifespan=never)

@@ -66,6 +66,14 @@ def test_as_json_every_line_is_json(workers: list[str]) -> None:
     assert "secret" not in program.output
 
 
+def test_the_line_names_the_user_that_the_join_named() -> None:
+    with Program.roomcast("serve", "main:lounge", "--port", "0", cwd=APPS) as program:
+        url = program.wait_for_line(r" on (http://\S+) ")[1].replace("http", "ws")
+        with connect(url) as websocket:
+            websocket.close()
+        program.wait_for_line(r'"WebSocket /" of \'ada\' closed 1000 after')
+
+
 def test_an_exception_is_part_of_its_line() -> None:
     error = ValueError("no\nsuch room")
     record = logging.LogRecord("x", logging.ERROR, "", 0, "it %s", ("failed",), (ValueError, error, None))

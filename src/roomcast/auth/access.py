@@ -23,6 +23,7 @@ from roomcast.errors import (
     Unauthenticated,
 )
 from roomcast.rooms.faces import as_websocket
+from roomcast.rooms.outlet import server_outlet
 from roomcast.rooms.reading import READING
 from roomcast.sendable import MAX_REASON
 from roomcast.websocket import WebSocket
@@ -154,6 +155,9 @@ class Auth:
         except AccessDenied as denial:
             raise await turn_away(face, denial) from None
         face.scope["subprotocols"] = face.subprotocols  # what brought a token is none to accept
+        outlet = server_outlet(face.scope)
+        if outlet is not None:
+            outlet.user = identity.user
         caller.watch()
         try:
             yield caller

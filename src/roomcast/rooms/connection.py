@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from roomcast.close_codes import CloseCode
 from roomcast.errors import ConfigurationError, Disconnected
 from roomcast.rooms.faces import as_websocket
-from roomcast.rooms.outlet import CLOSE_TIMEOUT, AsgiOutlet, Outlet
+from roomcast.rooms.outlet import CLOSE_TIMEOUT, AsgiOutlet, Outlet, server_outlet
 from roomcast.rooms.reading import READING
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class Connection:
         self._patience: asyncio.TimerHandle | None = None
         self._ended: Disconnected | None = None
         self._reading: Reading | None = ws.scope.get(READING)
-        offered = (ws.scope.get("extensions") or {}).get("roomcast.outlet", {}).get("outlet")
+        self._offered = offered = server_outlet(ws.scope)
         self._own_outlet = AsgiOutlet(ws.asgi[2]) if offered is None else None
-        self.outlet: Outlet = self._own_outlet or offered
+        self.outlet: Outlet = offered or self._own_outlet  # type: ignore[assignment]  # there is always one
         # A server with an outlet of its own also ends the handler's receive by itself, behind all that has come.
         self.outlet.on_close(self._closed if offered is None else lambda *_: on_close(self))
         self.outlet.bound = bound
@@ -83,8 +83,8 @@ class Connection:
 
     def belongs_to(self, user: str) -> None:
         """Let the server know whose it is, for its log."""
-        if self._own_outlet is None:
-            self.outlet.user = user  # type: ignore[attr-defined]  # a server's has it
+        if self._offered is not None:
+            self._offered.user = user
 
     @property
     def queued_bytes(self) -> int:

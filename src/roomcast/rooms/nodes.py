@@ -24,6 +24,8 @@ logger = logging.getLogger("roomcast.rooms")
 
 INTERVAL = 5.0
 """How many seconds pass until a node tells again how many members and rooms it has."""
+FAREWELL_SECONDS = 1.0
+"""How many seconds a node that closes tries to tell so: it must not be kept from its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,10 @@ class Beacon:
         await asyncio.wait([self._telling])
         self._telling = None
         try:
-            await self._broker.depart(NODES, self._info.id)
-        except BrokerUnavailable as error:
-            logger.warning("the broker was not told that this node closes; that will expire: %s", error)
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._broker.depart(NODES, self._info.id)
+        except (BrokerUnavailable, TimeoutError) as error:
+            logger.warning("the broker was not told that this node closes; that will expire: %r", error)
 
     async def _tell(self) -> None:
         await self._broker.arrive(NODES, self._info.id, self._load.note(self._info).to_bytes())

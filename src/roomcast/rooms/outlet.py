@@ -14,7 +14,7 @@ from roomcast.rooms.turns import turns_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import Send
+    from starlette.types import Scope, Send
 
     from roomcast.backlog import Recipient
     from roomcast.protocol.prepared import PreparedMessage
@@ -67,10 +67,22 @@ class Outlet(Protocol):
 
 
 class ServerOutlet(Outlet, Protocol):
-    """The outlet that a server offers in the scope: `scope["extensions"]["roomcast.outlet"]["outlet"]`."""
+    """The outlet that a server offers in the scope: `scope["extensions"]["roomcast.outlet"]["outlet"]`.
+
+    Attributes:
+        user: whose connection it is, for the server's log.
+    """
+
+    user: str | None
 
     def is_opening(self) -> bool:
         """Whether the handshake is not answered yet."""
+
+
+def server_outlet(scope: Scope) -> ServerOutlet | None:
+    """Give the outlet that the server offers, if it offers one."""
+    outlet: ServerOutlet | None = (scope.get("extensions") or {}).get("roomcast.outlet", {}).get("outlet")
+    return outlet
 
 
 class AsgiOutlet:
