@@ -14,8 +14,9 @@ from roomcast.rooms.names import NODES
 from tests.rooms.guests import Guest, notices, settled, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from roomcast import Member
     from roomcast.rooms.brokers.base import Deliver
     from roomcast.rooms.brokers.history import History
 
@@ -28,6 +29,7 @@ class Remote(MemoryBroker):
         is_cut: whether the history cannot be reached.
         covers_empty: whether all is known that came since a room was empty, whatever its epoch was then.
         asked: how often the history was.
+        answers: set while its answers come at once.
     """
 
     many_processes = True
@@ -38,6 +40,8 @@ class Remote(MemoryBroker):
         self.is_cut = False
         self.covers_empty = False
         self.asked = 0
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.returned: Callable[[], None]
         self.vanished: Callable[[str, bytes], None]
         self.deliver: Deliver
@@ -59,7 +63,9 @@ class Remote(MemoryBroker):
         await asyncio.sleep(0)
         if self.covers_empty and (since := asked.get("since")) is not None and not since.offset:
             asked["since"] = None
-        return await super().history(room, **asked)
+        answer = await super().history(room, **asked)
+        await self.answers.wait()
+        return answer
 
     def forget(self, room: str) -> None:
         """Lose a room's history."""
@@ -139,6 +145,73 @@ async def test_what_comes_twice_is_delivered_once(broker: Remote, rooms: Rooms) 
     await rooms.publish("r", "3")
     assert await guest.hears(3) == ["1", "2", "3"]
     assert await guest.client.receives_nothing()
+    await guest.leave()
+
+
+async def test_who_resumes_gets_once_what_is_still_on_its_way_to_its_node(broker: Remote, rooms: Rooms) -> None:
+    guest = await Guest(rooms, "r").enter()
+    since = await rooms.publish("r", "1")
+    await missed(broker, rooms, "2", "3")
+    on_their_way = (await broker.history("r", since=since)).kept
+    back = await Guest(rooms, "r", since=since).enter()
+    for position, payload in on_their_way:
+        broker.deliver("r", position, payload)
+    await rooms.publish("r", "4")
+    assert await back.hears(3) == ["2", "3", "4"]
+    assert await guest.hears(4) == ["1", "2", "3", "4"]
+    for member in (guest, back):
+        assert await member.client.receives_nothing()
+        await member.leave()
+
+
+async def test_who_resumes_is_refused_while_its_node_cannot_get_what_it_missed(
+    broker: Remote, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuity, "REACH_TIMEOUT", 0.01)
+    guest = await Guest(rooms, "r").enter()
+    since = await rooms.publish("r", "1")
+    await missed(broker, rooms, "2")
+    back = Guest(rooms, "r", since=since, greet=cut_off(broker))
+    await back.client.open()
+    with pytest.raises(BrokerUnavailable, match="newest publications of room 'r'"):
+        await back.client.finished()
+    broker.is_cut = False
+    assert await guest.hears(2) == ["1", "2"]
+    await guest.leave()
+
+
+def cut_off(broker: Remote) -> Callable[[Member], Awaitable[str]]:
+    """Greet, and have the broker's history unreachable from then on."""
+
+    async def greet(_member: Member) -> str:
+        broker.is_cut = True
+        return "welcome"
+
+    return greet
+
+
+async def test_who_resumes_is_refused_while_the_history_cannot_be_reached(broker: Remote, rooms: Rooms) -> None:
+    since = await rooms.publish("r", "1")
+    guest = await Guest(rooms, "r").enter()
+    broker.is_cut = True
+    back = Guest(rooms, "r", since=since)
+    await back.client.open()
+    with pytest.raises(BrokerUnavailable, match="cut"):
+        await back.client.finished()
+    await guest.leave()
+
+
+async def test_what_is_missed_while_a_gap_is_filled_is_asked_for_too(broker: Remote, rooms: Rooms) -> None:
+    guest = await Guest(rooms, "r").enter()
+    broker.answers.clear()
+    await missed(broker, rooms, "1")
+    broker.returned()
+    await until(lambda: broker.asked)
+    await settled()  # it is answered, and the answer is under way
+    await missed(broker, rooms, "2")
+    broker.returned()
+    broker.answers.set()
+    assert await guest.hears(2) == ["1", "2"]
     await guest.leave()
 
 

@@ -28,6 +28,8 @@ MOST_KEPT_BACK = 1 << 20
 """How many bytes of a room's publications are kept back while its gap is filled. The history has the rest."""
 FILLERS = 16
 """How many rooms are looked through at once after the connection was lost."""
+REACH_TIMEOUT = 5.0
+"""For how many seconds a member that resumes waits for what its node is still to deliver."""
 RETRY = 0.25, 5.0
 """After how many seconds the history is asked again where it cannot be reached: at first, and at most."""
 
@@ -89,6 +91,8 @@ class Continuity:
         # Nobody was in the room to miss anything so far: who comes now goes on from the newest of the two.
         if state.last is None or _follows(state.last, position):
             state.last = position
+        if state.again and not state.filling:
+            self._doubt(state)
 
     async def unsubscribe(self, room: str) -> None:
         """Unsubscribe at the broker.
@@ -99,6 +103,7 @@ class Continuity:
         state = self._rooms.pop(room, None)
         if state is not None:
             state.over = True
+            state.settled.set()
         await self._broker.unsubscribe(room)
 
     def take(self, room: str, position: Position | None, payload: bytes) -> None:
@@ -120,6 +125,27 @@ class Continuity:
         for state in self._rooms.values():
             if state.last is not None and not state.filling:
                 self._doubt(state)
+            else:
+                state.again = True  # what is being asked may have been answered before the connection was lost
+
+    async def reach(self, room: str, position: Position) -> None:
+        """Wait until the room's members have got what came up to a position, or are told that it is lost.
+
+        A history can tell of publications that are still on their way here, on another connection.
+
+        Raises:
+            BrokerUnavailable: if they cannot be had in time.
+        """
+        state = self._rooms.get(room)
+        if state is None or state.last is None or not _follows(state.last, position):
+            return
+        if not state.filling:
+            self._doubt(state)
+        try:
+            async with asyncio.timeout(REACH_TIMEOUT):
+                await state.settled.wait()
+        except TimeoutError:
+            raise BrokerUnavailable(f"the newest publications of room {room!r} cannot be had") from None
 
     async def close(self) -> None:
         """Fill no more gaps."""
@@ -132,6 +158,7 @@ class Continuity:
 
     def _doubt(self, state: _Room) -> None:
         state.filling = True
+        state.settled.clear()
         self._unsure.append(state)
         if len(self._fillers) < FILLERS:
             filler = asyncio.create_task(self._fill_all())
@@ -151,6 +178,7 @@ class Continuity:
     async def _fill(self, state: _Room) -> None:
         """Deliver what was missed, then what came meanwhile, until nothing is missing any more."""
         while not state.over and state.last is not None:
+            state.again = False
             history = await self._history(state, state.last)
             if history is None:
                 return
@@ -164,8 +192,9 @@ class Continuity:
                     self._deliver(state.room, position, payload)
                 if count % TURN == 0:
                     await asyncio.sleep(0)
-            if self._deliver_kept_back(state):
+            if self._deliver_kept_back(state) and not state.again:
                 state.filling = False
+                state.settled.set()
                 return
 
     async def _history(self, state: _Room, since: Position) -> History | None:
@@ -195,6 +224,7 @@ class Continuity:
         state.let_out()
         state.last = position
         state.filling = False
+        state.settled.set()
         if not state.over:
             self._lost(state.room)
 
@@ -205,15 +235,19 @@ class _Room:
     Attributes:
         last: the position of the newest that was delivered; None until it is known.
         filling: whether something may be missing, and is being asked for.
+        settled: set while it is not.
+        again: whether something may be missing that the question under way does not cover.
         over: whether nobody needs the room any more.
     """
 
-    __slots__ = ("_bytes", "_complete", "_kept_back", "filling", "last", "over", "room")
+    __slots__ = ("_bytes", "_complete", "_kept_back", "again", "filling", "last", "over", "room", "settled")
 
     def __init__(self, room: str) -> None:
         self.room = room
         self.last: Position | None = None
         self.filling = False
+        self.settled = asyncio.Event()
+        self.again = False
         self.over = False
         self._kept_back: list[tuple[Position, bytes]] = []
         self._bytes = 0

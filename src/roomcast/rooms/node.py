@@ -17,6 +17,8 @@ from roomcast.rooms.presence import Presence
 from roomcast.rooms.publication import Publication
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from roomcast.rooms.brokers.base import Broker
     from roomcast.rooms.callbacks import Callbacks
     from roomcast.rooms.membership import Membership
@@ -39,6 +41,7 @@ class Node:
         users: this node's members, by user.
         pace: what everything is published in step with.
         callbacks: what the app wants to be told.
+        reach: waits until the members of a room have got what came up to a position.
         farewells: the members that are being seen off.
     """
 
@@ -48,6 +51,7 @@ class Node:
     users: Users
     pace: Pace
     callbacks: Callbacks
+    reach: Callable[[str, Position], Awaitable[None]]
     farewells: set[asyncio.Task[None]] = field(default_factory=set)
 
     def deliver(self, channel: str, position: Position | None, envelope: bytes) -> None:

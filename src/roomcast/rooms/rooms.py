@@ -123,6 +123,7 @@ class Rooms(Publisher):
             Users(),
             self._pace,
             self._callbacks,
+            self._continuity.reach,
         )
         self._connections = Connections(outbox_bytes, _end_all_stays)
         self._name = secrets.token_hex(4)

@@ -98,6 +98,8 @@ class Stay:
             try:
                 history = await self._node.broker.history(room, since=since)
             except BrokerUnavailable as error:
+                if self._node.broker.many_processes:
+                    raise  # nothing is lost: who comes back soon gets it, here or on another node
                 logger.warning("a member was not given what it missed: %s", error)
                 member.recovered = False
             else:
@@ -114,6 +116,8 @@ class Stay:
                 if message is not None:
                     member.offer(message)
         await outlet.drained()
+        if newest is not None:
+            await self._node.reach(room, newest)
         for message, at in member.release():
             if newest is None or at is None or at.numbering != newest.numbering or at.offset > newest.offset:
                 member.deliver(message)
