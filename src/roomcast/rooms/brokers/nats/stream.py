@@ -24,6 +24,8 @@ PAGE = 256
 """How many messages are read at once."""
 PAGE_BYTES = 4 << 20
 """How many bytes of messages are read at once; more than that where one alone has more."""
+PAGE_SECONDS = 1
+"""For how many seconds the server waits for messages that were removed while they were asked for."""
 READER_SECONDS = 30
 """For how many seconds the server remembers a reader that has gone away in the middle."""
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
@@ -181,7 +183,7 @@ class Stream:
             "num_replicas": 1,
         }
         read: list[Kept] = []
-        page = pending = 0
+        page = batch = pending = 0
 
         def hear(message: Message) -> bool:
             nonlocal page, pending
@@ -190,19 +192,22 @@ class Stream:
             pending, kept = _delivered(message)
             page += 1
             read.append(kept)
-            return page == PAGE or not pending
+            return page == batch or not pending
 
         made = await self.api("CONSUMER.CREATE", {"stream_name": self.name, "config": config})
-        reader, pending = made["name"], made["num_pending"]
+        reader, left = made["name"], made["num_pending"]
         inbox = await self._link.open_inbox(hear)
         most = max(PAGE_BYTES, 2 * self._link.max_payload)
-        request = json.dumps({"batch": PAGE, "max_bytes": most, "no_wait": True}).encode()
         try:
-            while pending and (upto is None or not read or read[-1].sequence < upto):
-                page = 0
-                await self._link.converse(inbox, f"$JS.API.CONSUMER.MSG.NEXT.{self.name}.{reader}", request)
+            while left > 0 and (upto is None or not read or read[-1].sequence < upto):
+                page, batch = 0, min(PAGE, left)
+                # Not more than there is, and not without an end: what is removed meanwhile does not come.
+                request = {"batch": batch, "max_bytes": most, "expires": PAGE_SECONDS * 10**9}
+                asked = json.dumps(request).encode()
+                await self._link.converse(inbox, f"$JS.API.CONSUMER.MSG.NEXT.{self.name}.{reader}", asked)
                 if not page:
                     break
+                left = min(left - page, pending)
         finally:
             await self._link.close_inbox(inbox)
             with suppress(Unreachable):
