@@ -3,6 +3,7 @@
 # make test-interpreted  the tests of what is compiled elsewhere, with nothing compiled
 # make check   lint, formatting, types, who may import whom
 # make conformance  the Autobahn test suite, all of it: see docs/conformance.md
+# make faults  brokers, nodes and the network broken under load, in the long form: ARGS='--rounds 10', ARGS=--help
 # make bench   what a server costs, beside others, for about 30 minutes: ARGS=--quick for 3, ARGS=--help
 # make bench-attacks  how long honest clients wait while somebody attacks, for about 7 minutes: ARGS=--help
 # make audit   known vulnerabilities of what is installed
@@ -21,7 +22,7 @@ INTERPRETED := .venvs/interpreted
 SECONDS ?= 180
 TARGETS ?= $(sort $(basename $(notdir $(wildcard fuzz/*.py))))
 
-.PHONY: run test test-interpreted check conformance bench bench-attacks audit fuzz format clean
+.PHONY: run test test-interpreted check conformance faults bench bench-attacks audit fuzz format clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/roomcast serve $(ARGS)
@@ -43,6 +44,10 @@ check: $(VENV)/check.stamp
 conformance: $(VENV)/test.stamp
 	@scripts/install-autobahn $(BIN)/python
 	$(BIN)/python -m tests.conformance $(ARGS)
+
+faults: $(VENV)/test.stamp
+	@scripts/system-packages
+	$(BIN)/python -m tests.faults $(ARGS)
 
 # Installs the servers into environments of their own.
 bench:

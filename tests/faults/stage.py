@@ -1,0 +1,33 @@
+"""The stage: two nodes on a broker that may be broken, each on a link that may fail."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.servers import SERVERS, url_at
+from tests.faults.faults import PRESENCE_TTL, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+NODES = 2
+
+
+@asynccontextmanager
+async def set_up(broker: str, folder: Path, *, outage: float, nodes: int = NODES) -> AsyncIterator[Stage]:
+    """Start a broker's server and nodes on it.
+
+    Args:
+        broker: which: a key of SERVERS.
+        folder: where the server keeps its data.
+        outage: how many seconds a fault lasts that ends by itself.
+        nodes: how many nodes.
+    """
+    with SERVERS[broker](folder) as server:
+        async with Cluster(server.port, lambda port: url_at(server, port, presence_ttl=PRESENCE_TTL)) as cluster:
+            await asyncio.gather(*(cluster.add() for _ in range(nodes)))
+            yield Stage(cluster, server, outage)
