@@ -22,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 
 from examples import client, http_and_websocket, reject, three_clients
 from roomcast import testing
+from tests.brokers.redis_server import needs_redis
 from tests.programs import DEADLINE, Program, run
 
 if TYPE_CHECKING:
@@ -516,6 +517,20 @@ async def test_clients_say_hello_and_close(program: str, requests: list[str]) ->
     assert ended.returncode == 0, ended.output
     assert sorted(heard) == requests
     assert closes == [1000] * len(requests)
+
+
+@needs_redis
+def test_two_nodes_are_one_chat() -> None:
+    program = run(sys.executable, "examples/two_nodes.py", cwd=ROOT)
+    assert (program.returncode, program.stderr) == (0, "")
+    assert program.stdout.splitlines() == [
+        "Redis and two nodes are up",
+        "Alice is told: A user joined #general",
+        "Bob hears: Hello, other node!",
+        "Alice hears: Hello, other node!",
+        "Bob hears: Hello, Alice!",
+        "Alice hears: Hello, Alice!",
+    ]
 
 
 @pytest.mark.parametrize("main", [client.main, three_clients.main])
