@@ -65,9 +65,17 @@ class Presence:
             ttl: for how many seconds the server remembers a sign of life.
         """
         await self._give_sign()
-        if self._beating is None:
+        if self._beating is not None:
+            await self._remove_returned()
+        else:
             await self._remove_dead()
             self._beating = asyncio.create_task(self._beat(ttl / 3))
+
+    async def _remove_returned(self) -> None:
+        """Remove who left and is there again: a server that is killed may forget what it removed lately."""
+        for subject in await self._members.subjects(self._subjects.members_of_node(self.node)):
+            if subject not in self._own:
+                await self._members.purge(subject)
 
     async def stop(self) -> None:
         """Give no sign of life any more."""
