@@ -7,6 +7,7 @@
 # make bench   what a server costs, beside others, for about 30 minutes: ARGS=--quick for 3, ARGS=--help
 # make bench-attacks  how long honest clients wait while somebody attacks, for about 7 minutes: ARGS=--help
 # make audit   known vulnerabilities of what is installed
+# make scale   what many nodes take, as measured, simulated and on paper: ARGS=--measure measures again
 # make fuzz    what reads from the network, on random input, for SECONDS each: TARGETS='protocol tokens chat'
 # Another Python: make test PYTHON=python3.13 VENV=.venvs/3.13
 
@@ -22,7 +23,7 @@ INTERPRETED := .venvs/interpreted
 SECONDS ?= 180
 TARGETS ?= $(sort $(basename $(notdir $(wildcard fuzz/*.py))))
 
-.PHONY: run test test-interpreted check conformance faults bench bench-attacks audit fuzz format clean
+.PHONY: run test test-interpreted check conformance faults bench scale bench-attacks audit fuzz format clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/roomcast serve $(ARGS)
@@ -59,6 +60,9 @@ bench-attacks: $(VENV)/run.stamp
 
 audit: $(VENV)/audit.stamp
 	@scripts/audit $(BIN)/python
+
+scale: $(VENV)/run.stamp
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 # On a copy of the sources without what was compiled, which tells the fuzzer nothing of the paths it took.
 fuzz: $(VENV)/fuzz.stamp

@@ -119,8 +119,11 @@ class ServerProcess:
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """Have what is started in the block run on one core."""
+def on_core(core: int | None) -> Iterator[None]:
+    """Have what is started in the block run on one core, or on any for None."""
+    if core is None:
+        yield
+        return
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -130,8 +133,8 @@ def on_core(core: int) -> Iterator[None]:
 
 
 @contextmanager
-def running(command: list[str], port: int, core: int, directory: str) -> Iterator[ServerProcess]:
-    """Run a server on one core until the block ends.
+def running(command: list[str], port: int, core: int | None, directory: str) -> Iterator[ServerProcess]:
+    """Run a server on one core, or on any for None, until the block ends.
 
     Raises:
         Failed: it did not listen in time; says what it printed.

@@ -132,6 +132,10 @@ async def node() -> dict[str, int]:
     return {"pid": os.getpid()}
 
 
+async def nodes() -> list[int]:
+    return [node.pid for node in await rooms.nodes()]
+
+
 CALLS: dict[str, Callable[..., Awaitable[Any]]] = {
     "active": rooms.active,
     "close": rooms.close,
@@ -140,6 +144,7 @@ CALLS: dict[str, Callable[..., Awaitable[Any]]] = {
     "history": history,
     "members": members,
     "node": node,
+    "nodes": nodes,
     "position": position,
     "publish": publish,
     "send_to": rooms.send_to,

@@ -82,10 +82,13 @@ async def node_killed(stage: Stage, traffic: Traffic) -> None:
     async with Visitor(cluster.urls[-1], room, notices=True, name="witness") as witness:
         dead = Counter(member.account.member for member in steady if member.url == cluster.urls[0])
         assert dead, "nobody in the room is on the node that dies: this would show nothing"
+        pid = cluster.nodes[0].program.pid
         await cluster.nodes[0].kill()
         try:
             left = await _leaves(witness, {member.account.member for member in steady}, dead.total())
             assert left == dead, f"told that {left} left, and should be that {dead} did"
+            async with Control(cluster.urls[0]) as node:
+                assert pid not in await node.call("nodes"), "the dead node is still known"
         finally:
             await cluster.replace(0)
 

@@ -101,7 +101,7 @@ async def test_members_hear_who_comes_and_goes(site: Site, room: str) -> None:
         await bob.leave()
         assert await ada.receive() == {"left": "bob"}
     async with AsyncExitStack() as stack:
-        ada, bob = await site.visitors(stack, room, notices=True)
+        ada, bob = await site.visitors(stack, f"{room}, again", notices=True)
         bob.vanish()
         assert await ada.receive() == {"left": "bob"}
 
@@ -139,6 +139,14 @@ async def test_each_knows_all_who_are_there(site: Site, room: str) -> None:
             assert sorted(await node.call("members", room=room)) == ["ada", "bob"]
             assert await node.call("count", room=room) == 2
             assert (await node.call("active"))[room] == 2
+
+
+async def test_the_processes_know_each_other(site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        here, there = await site.controls(stack)
+        pids = {(await node.call("node"))["pid"] for node in (here, there)}
+        for node in (here, there):
+            assert pids <= set(await node.call("nodes"))
 
 
 async def test_each_has_the_same_history(site: Site, room: str) -> None:
