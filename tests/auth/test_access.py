@@ -354,7 +354,7 @@ async def test_an_authenticator_that_returns_something_else_lets_nobody_in(
     assert "the authenticator returned" in caplog.text
 
 
-@pytest.mark.parametrize("result", [None, 1, "yes", object()], ids=repr)
+@pytest.mark.parametrize("result", [None, 1, "yes", pytest.param(object(), id="object")], ids=repr)
 async def test_an_authorizer_that_does_not_say_true_allows_nothing(
     result: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
