@@ -1,5 +1,5 @@
 # make run     the chat, on http://127.0.0.1:8000
-# make test    every test
+# make test    every test, PROCESSES at a time
 # make test-interpreted  the tests of what is compiled elsewhere, with nothing compiled
 # make check   lint, formatting, types, who may import whom
 # make conformance  the Autobahn test suite, all of it: see docs/conformance.md
@@ -21,6 +21,8 @@ PIP := 'pip>=25.1'
 
 INTERPRETED := .venvs/interpreted
 SECONDS ?= 180
+# The tests wait for other processes most of the time.
+PROCESSES ?= 3
 TARGETS ?= $(sort $(basename $(notdir $(wildcard fuzz/*.py))))
 
 .PHONY: run test test-interpreted check conformance faults bench scale bench-attacks audit fuzz format clean
@@ -31,10 +33,11 @@ run: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	@scripts/system-packages
 	@scripts/install-autobahn $(BIN)/python || test "$${CI:-}" != true
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 test-interpreted: $(INTERPRETED)/test.stamp
-	ROOMCAST_PURE=1 $(INTERPRETED)/bin/python -m pytest tests/protocol tests/server $(ARGS)
+	ROOMCAST_PURE=1 $(INTERPRETED)/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadfile \
+		tests/protocol tests/server $(ARGS)
 
 check: $(VENV)/check.stamp
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ from roomcast import (
     WebSocket,
 )
 from roomcast.rooms.brokers.memory import MemoryBroker
+from roomcast.rooms.names import NODES
 from roomcast.testing import connect
 from tests.rooms.guests import DEADLINE, Guest, notices, settled, until
 
@@ -69,6 +70,9 @@ class Network(MemoryBroker):
         await self._answer("unsubscribe")
 
     async def arrive(self, room: str, member: str, presence: bytes) -> None:
+        if room == NODES:  # The node's own arrival is no part of anybody's stay.
+            await super().arrive(room, member, presence)
+            return
         await self._step("arrive")
         await super().arrive(room, member, presence)
         await self._answer("arrive")
@@ -113,7 +117,7 @@ def is_empty(rooms: Rooms, broker: Network) -> bool:
         or rooms._node.membership._rooms
         or rooms._node.subscriptions._rooms
         or broker._subscribed
-        or broker._present
+        or broker._present.keys() - {NODES}
     )
 
 

@@ -15,6 +15,7 @@ from roomcast.serving.tcp import HOSTS, listening_on_port
 from tests.programs import ROOMCAST, Program, run
 
 APPS = Path(__file__).parents[1] / "apps"
+TRY = HOSTS.format("--")
 FIRST_FREE_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
@@ -99,13 +100,13 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
 def test_another_machines_address_is_refused() -> None:
     program = run(ROOMCAST, "serve", "main:app", "--host", "192.0.2.1", "--port", "0", cwd=APPS)
     assert program.returncode == 2
-    assert program.output == f"Error: 192.0.2.1 is no address of this machine: {HOSTS}\n"
+    assert program.output == f"Error: 192.0.2.1 is no address of this machine: {TRY}\n"
 
 
 def test_a_name_that_cannot_be_one_is_refused() -> None:
     program = run(ROOMCAST, "serve", "main:app", "--host", "a..b", cwd=APPS)
     assert program.returncode == 2
-    assert program.output == f"Error: there is no host 'a..b': {HOSTS}\n"
+    assert program.output == f"Error: there is no host 'a..b': {TRY}\n"
 
 
 def test_a_name_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,7 @@ def test_a_name_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert refused("somewhere", 0) == f"there is no host 'somewhere': {HOSTS}"
+    assert refused("somewhere", 0) == f"there is no host 'somewhere': {TRY}"
 
 
 @pytest.mark.skipif(

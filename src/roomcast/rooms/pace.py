@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from roomcast.backlog import MESSAGE_BYTES
+from roomcast.rooms.turns import turns_of
 
 DELIVERIES = 10_000
 """How many messages are handed to members in one turn before what is published next waits for another: some
@@ -57,4 +58,8 @@ class Pace:
             asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
+        loop = asyncio.get_running_loop()
+        if turns_of(loop).is_behind:  # a peer that does not read had others wait, who are not to be full for it
+            loop.call_soon(self._end)
+            return
         self._published = self._delivered = 0

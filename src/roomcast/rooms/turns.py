@@ -41,6 +41,11 @@ class Turns:
         self._waiting: deque[Writable] = deque()
         self._writers: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits for its turn."""
+        return bool(self._waiting)
+
     def take(self, writable: Writable) -> None:
         """Have something written to, as soon as it is its turn."""
         self._waiting.append(writable)
