@@ -52,6 +52,6 @@ async def lifespan(_app: Starlette) -> AsyncIterator[None]:
 
 
 app = Starlette(
-    routes=[Mount("/admin", admin_app(rooms, "the token")), WebSocketRoute("/ws", join)],
+    routes=[Mount("/admin", admin_app(rooms, "opens-the-page")), WebSocketRoute("/ws", join)],
     lifespan=lifespan,
 )

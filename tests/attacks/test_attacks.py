@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SECONDS = 1.0
 ATTACKERS = 5
 MEMBERS = 10
-LONGEST = 1.0
+LONGEST = 2.0
 """Seconds that nearly all messages of the honest may take, on a machine on which other tests run."""
 MEMORY = 48 * 1024 * 1024
 """Bytes that the server may grow by."""

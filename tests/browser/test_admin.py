@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
-TOKEN = "the token"
+TOKEN = "opens-the-page"
 
 
 class Site:

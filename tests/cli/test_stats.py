@@ -94,7 +94,7 @@ def test_a_person_sees_what_changes_and_a_server_that_goes(metrics: Metrics) -> 
         metrics.closes.labels("1000").inc(1000)
         terminal.wait_for(r"closes code=1000 +1,005 +[1-9]")
         live.__exit__(None, None, None)
-        terminal.wait_for("nothing listens on 127.0.0.1, port .*trying again")
+        terminal.wait_for("nothing listens on 127.0.0.1, port .*trying\\s+again")
         terminal.type(CTRL_C)
         assert terminal.wait() == 0
         assert "Traceback" not in terminal.shown

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def test_connections_close_over_the_drain_and_not_at_once(serve: Serve) -> None:
-    async with serve(echo, settings={"drain": 1.5}) as server:
+    async with serve(echo, settings={"drain": 5}) as server:
         peers = [await (await Peer.ask(server.address)).opened() for _ in range(60)]
         start = time.monotonic()
         stopping = asyncio.ensure_future(server.stop())
