@@ -43,6 +43,7 @@ const DELAYS = {
   1012: "The server restarts",
   1013: "The server cannot let you in just now",
   4020: "Your connection was too slow",
+  4021: "Some messages could not be brought here",
   4029: "You sent too much at once",
 };
 const OTHER_ENDING = ["The server has ended the connection", "Trying the same again may end the same way."];
