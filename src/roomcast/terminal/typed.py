@@ -41,7 +41,8 @@ def prompting() -> Iterator[AsyncIterator[str]]:
             while True:
                 yield await session.prompt_async("> ")
 
-    with patch_stdout(raw=True):
+    # Raw also between two prompts: else a Ctrl+D or Ctrl+C that is typed just then is the terminal's, and lost.
+    with patch_stdout(raw=True), session.input.raw_mode():
         yield lines()
 
 

@@ -207,14 +207,15 @@ class Presence:
             await self._remove(node)
 
     async def _remove(self, node: str) -> None:
+        pattern = self._subjects.members_of_node(node)
+        gone = await self._members.read(pattern)
+        # Only now: a node that returns gives a sign before it puts its members back, so these are not among them.
+        if not gone or await self._nodes.subjects(self._subjects.node(node)):
+            return
         try:
             await self._nodes.put(self._subjects.undertaker(node), self.node.encode(), {EXPECTED: "0"})
         except Refused:
             return  # another node does it
-        pattern = self._subjects.members_of_node(node)
-        gone = await self._members.read(pattern)
-        if not gone:
-            return
         await self._members.purge(pattern, gone[-1].sequence + 1)
         for kept in gone:
             self._vanished(name_of(kept.subject.split(".")[3]), kept.data)
