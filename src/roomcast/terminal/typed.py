@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,9 @@ def prompting() -> Iterator[AsyncIterator[str]]:
             while True:
                 yield await session.prompt_async("> ")
 
-    # Raw also between two prompts: else a Ctrl+D or Ctrl+C that is typed just then is the terminal's, and lost.
+    # Raw all the time: a Ctrl+D that is typed while something is printed, or between two prompts, would be taken by
+    # the terminal, and be lost.
+    session.input.cooked_mode = nullcontext  # type: ignore[method-assign]
     with patch_stdout(raw=True), session.input.raw_mode():
         yield lines()
 
