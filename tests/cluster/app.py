@@ -52,8 +52,8 @@ def written(publication: Publication) -> str:
     return json.dumps({"data": publication.data, "at": at})
 
 
-# More than comes while any fault lasts: what is missing then was lost. In a soak, which lasts for long, what rooms keep
-# would be all that grows.
+# More than comes while any fault lasts: what is missing then was lost. In a soak, which lasts for long, what rooms
+# keep would be all that grows.
 rooms = Rooms(
     encoder=publications,
     retention={
