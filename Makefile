@@ -4,6 +4,7 @@
 # make check   lint, formatting, types, who may import whom
 # make conformance  the Autobahn test suite, all of it: see docs/conformance.md
 # make faults  brokers, nodes and the network broken under load, in the long form: ARGS='--rounds 10', ARGS=--help
+# make soak    two nodes and a Redis with much going on for MINUTES (60), and what that leaves of memory and files
 # make bench   what a server costs, beside others, for about 30 minutes: ARGS=--quick for 3, ARGS=--help
 # make bench-attacks  how long honest clients wait while somebody attacks, for about 7 minutes: ARGS=--help
 # make audit   known vulnerabilities of what is installed
@@ -21,11 +22,12 @@ PIP := 'pip>=25.1'
 
 INTERPRETED := .venvs/interpreted
 SECONDS ?= 180
+MINUTES ?= 60
 # The tests wait for other processes most of the time.
 PROCESSES ?= 3
 TARGETS ?= $(sort $(basename $(notdir $(wildcard fuzz/*.py))))
 
-.PHONY: run test test-interpreted check conformance faults bench scale bench-attacks audit fuzz format clean
+.PHONY: run test test-interpreted check conformance faults soak bench scale bench-attacks audit fuzz format clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/roomcast serve $(ARGS)
@@ -52,6 +54,10 @@ conformance: $(VENV)/test.stamp
 faults: $(VENV)/test.stamp
 	@scripts/system-packages
 	$(BIN)/python -m tests.faults $(ARGS)
+
+soak: $(VENV)/test.stamp
+	@scripts/system-packages
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 # Installs the servers into environments of their own.
 bench:

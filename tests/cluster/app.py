@@ -52,8 +52,16 @@ def written(publication: Publication) -> str:
     return json.dumps({"data": publication.data, "at": at})
 
 
-# More than comes while any fault lasts: what is missing then was lost.
-rooms = Rooms(encoder=publications, retention=Retention(size=100_000, bytes=64 << 20, age=3600), linger=0.2)
+# More than comes while any fault lasts: what is missing then was lost. In a soak, which lasts for long, what rooms
+# keep would be all that grows.
+rooms = Rooms(
+    encoder=publications,
+    retention={
+        "soak-*": Retention(size=100_000, bytes=64 << 20, age=60),
+        "*": Retention(size=100_000, bytes=64 << 20, age=3600),
+    },
+    linger=0.2,
+)
 
 
 @rooms.wrap

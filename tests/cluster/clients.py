@@ -102,7 +102,11 @@ class Visitor:
 
     async def __aenter__(self) -> Self:
         self._ws = await opened(self._url)
-        self.welcome = await self.receive()
+        try:
+            self.welcome = await self.receive()
+        except BaseException:
+            self.vanish()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:

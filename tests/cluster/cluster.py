@@ -13,7 +13,7 @@ from tests.cluster.link import Link
 from tests.programs import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).parents[2]
 APP = "tests.cluster.app:application"
@@ -25,9 +25,10 @@ class Node:
     Args:
         broker: the URL of its broker.
         options: more of the command's options.
+        env: variables of its environment, besides those of the tests.
     """
 
-    def __init__(self, broker: str, *options: str) -> None:
+    def __init__(self, broker: str, *options: str, env: Mapping[str, str] | None = None) -> None:
         command = (
             "serve",
             APP,
@@ -40,7 +41,7 @@ class Node:
             "--no-limits",
             *options,
         )
-        self.program = Program.roomcast(*command, cwd=ROOT)
+        self.program = Program.roomcast(*command, cwd=ROOT, env=env)
         self.url = ""
 
     async def start(self) -> Self:
@@ -76,11 +77,15 @@ class Cluster:
         port: the broker's.
         url: gives the URL of the broker at a port, on the loopback.
         mark: what the links count in what comes from the broker.
+        env: variables of the nodes' environment, besides those of the tests.
     """
 
-    def __init__(self, port: int, url: Callable[[int], str], *, mark: bytes = b"") -> None:
+    def __init__(
+        self, port: int, url: Callable[[int], str], *, mark: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> None:
         self._port = port
         self._mark = mark
+        self._env = env
         self._broker_url = url
         self._stack = AsyncExitStack()
         self.nodes: list[Node] = []
@@ -103,12 +108,12 @@ class Cluster:
         """Start one more node, on a link of its own."""
         link = await self._stack.enter_async_context(Link(self._port, mark=self._mark))
         self.links.append(link)
-        node = Node(self._broker_url(link.port), *options)
+        node = Node(self._broker_url(link.port), *options, env=self._env)
         self.nodes.append(node)
         return await node.start()
 
     async def replace(self, number: int) -> Node:
         """Start a node in the place of one that has ended, on the same link."""
-        node = Node(self._broker_url(self.links[number].port))
+        node = Node(self._broker_url(self.links[number].port), env=self._env)
         self.nodes[number] = node
         return await node.start()

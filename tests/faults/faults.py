@@ -41,11 +41,13 @@ class Stage:
         cluster: the nodes: at least two.
         server: their broker's.
         outage: how many seconds a fault lasts that ends by itself.
+        victim: the number of the node that is killed, or cut off from the broker.
     """
 
     cluster: Cluster
     server: Server
     outage: float
+    victim: int = 0
 
     async def last(self) -> None:
         """Let the fault last."""
@@ -79,18 +81,20 @@ async def node_killed(stage: Stage, traffic: Traffic) -> None:
     """A node is killed: its members come back to others, and are in their rooms once, after some time."""
     cluster, room = stage.cluster, traffic.rooms[0]
     steady = [member for member in traffic.members if member.account.room == room and not member.restless]
-    async with Visitor(cluster.urls[-1], room, notices=True, name="witness") as witness:
-        dead = Counter(member.account.member for member in steady if member.url == cluster.urls[0])
+    victim = cluster.nodes[stage.victim]
+    elsewhere = next(url for url in cluster.urls if url != victim.url)
+    async with Visitor(elsewhere, room, notices=True, name="witness") as witness:
+        dead = Counter(member.account.member for member in steady if member.url == victim.url)
         assert dead, "nobody in the room is on the node that dies: this would show nothing"
-        pid = cluster.nodes[0].program.pid
-        await cluster.nodes[0].kill()
+        pid = victim.program.pid
+        await victim.kill()
         try:
             left = await _leaves(witness, {member.account.member for member in steady}, dead.total())
             assert left == dead, f"told that {left} left, and should be that {dead} did"
             async with Control(cluster.urls[0]) as node:
                 assert pid not in await node.call("nodes"), "the dead node is still known"
         finally:
-            await cluster.replace(0)
+            await cluster.replace(stage.victim)
 
 
 async def _leaves(witness: Visitor, whose: set[str], count: int) -> Counter[str]:
@@ -106,16 +110,16 @@ async def _leaves(witness: Visitor, whose: set[str], count: int) -> Counter[str]
 
 async def network_stalled(stage: Stage, _traffic: Traffic) -> None:
     """Between one node and the broker nothing comes through, and nobody is told."""
-    stage.cluster.links[0].stall()
+    stage.cluster.links[stage.victim].stall()
     await stage.last()
-    stage.cluster.links[0].mend()
+    stage.cluster.links[stage.victim].mend()
 
 
 async def network_cut(stage: Stage, _traffic: Traffic) -> None:
     """One node loses its connections to the broker, and gets no new ones."""
-    stage.cluster.links[0].cut()
+    stage.cluster.links[stage.victim].cut()
     await stage.last()
-    stage.cluster.links[0].mend()
+    stage.cluster.links[stage.victim].mend()
 
 
 async def rolling_restart(stage: Stage, traffic: Traffic) -> None:
@@ -202,14 +206,14 @@ async def strike(stage: Stage, fault: Fault) -> str:
         await fault(stage, traffic)
         lasted = time.monotonic() - start
         recovered = await traffic.flows()
-        await _are_present(stage, traffic)
+        await are_present(stage, traffic)
         lossless = stage.server.keeps_all or fault is not broker_killed
         return (
             f"{await traffic.finish(lossless=lossless)}; lasted {lasted:.1f} s, then {recovered:.1f} s to recover"
         )
 
 
-async def _are_present(stage: Stage, traffic: Traffic) -> None:
+async def are_present(stage: Stage, traffic: Traffic) -> None:
     """Wait until each node has each room's members, each once."""
     deadline = time.monotonic() + FORGETTING
     for url in stage.cluster.urls:

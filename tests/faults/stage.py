@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.cluster.cluster import Cluster
@@ -11,14 +12,16 @@ from tests.cluster.servers import SERVERS, url_at
 from tests.faults.faults import PRESENCE_TTL, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
 NODES = 2
 
 
 @asynccontextmanager
-async def set_up(broker: str, folder: Path, *, outage: float, nodes: int = NODES) -> AsyncIterator[Stage]:
+async def set_up(
+    broker: str, folder: Path, *, outage: float, nodes: int = NODES, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Stage]:
     """Start a broker's server and nodes on it.
 
     Args:
@@ -26,8 +29,10 @@ async def set_up(broker: str, folder: Path, *, outage: float, nodes: int = NODES
         folder: where the server keeps its data.
         outage: how many seconds a fault lasts that ends by itself.
         nodes: how many nodes.
+        env: variables of the nodes' environment, besides those of the tests.
     """
     with SERVERS[broker](folder) as server:
-        async with Cluster(server.port, lambda port: url_at(server, port, presence_ttl=PRESENCE_TTL)) as cluster:
+        url = partial(url_at, server, presence_ttl=PRESENCE_TTL)
+        async with Cluster(server.port, url, env=env) as cluster:
             await asyncio.gather(*(cluster.add() for _ in range(nodes)))
             yield Stage(cluster, server, outage)

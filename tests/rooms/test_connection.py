@@ -408,3 +408,15 @@ async def test_a_task_group_around_is_cancelled_as_one(connection: Connection) -
     assert error.subgroup(ZeroDivisionError)
     connection.outlet.close(*CLOSE)
     await connection.finish()
+
+
+async def test_the_end_is_told_again_without_the_frames_to_which_it_was_told_before(server: Server) -> None:
+    connection = served_by(server.events.get, server)
+    server.events.put_nowait({"type": "websocket.disconnect", "code": 1001, "reason": "gone"})
+    frames = []
+    for _ in range(3):
+        with pytest.raises(Disconnected) as told:
+            await connection.receive()
+        assert (told.value.code, told.value.reason) == (1001, "gone")
+        frames.append(len(told.traceback))
+    assert frames[1] == frames[2], "each time it had more to keep alive"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from copy import copy
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -72,12 +73,13 @@ class Connection:
             Disconnected: if the connection is over.
         """
         if self._ended is not None:
-            raise self._ended
+            raise copy(self._ended)
         try:
             return await self.ws.receive()
         except Disconnected as ended:
             if self._ended is None:  # it was the peer that ended it
-                self._ended = ended
+                # Not itself: its traceback has the handler's frames, which would live as long as this connection.
+                self._ended = copy(ended)
                 self._on_close(self)
             raise
 
