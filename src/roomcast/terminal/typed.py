@@ -41,8 +41,8 @@ def prompting() -> Iterator[AsyncIterator[str]]:
             while True:
                 yield await session.prompt_async("> ")
 
-    # Raw all the time: a Ctrl+D that is typed while something is printed, or between two prompts, would be taken by
-    # the terminal, and be lost.
+    # Raw all the time: a Ctrl+D that is typed while something is printed, or between two prompts, would be the
+    # terminal's, and be lost.
     session.input.cooked_mode = nullcontext  # type: ignore[method-assign]
     with patch_stdout(raw=True), session.input.raw_mode():
         yield lines()
