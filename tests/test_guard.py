@@ -205,7 +205,28 @@ async def test_an_address_is_taken_from_a_trusted_proxy_only(trusted: str) -> No
                 assert refusal.value.response.headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("evil", ["a\r\nset-cookie: x=1", "a\nb", "a\x00b", "a\x1b[31mb", "\u202eb"])
+async def test_pages_are_told_of_a_refusal_only_so_many_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else whoever writes an Origin header would hold as many sockets as there may not be."""
+    monkeypatch.setattr("roomcast.guard.TOLD", 2)
+    app = Guard(echo, limits=Limits(max_connections=1))
+    page = [("origin", "http://testserver")]
+    async with connect(app):
+        for _ in range(2):
+            async with connect(app, headers=page) as client:
+                assert await client.closed() == 1013
+        for _ in range(2):
+            async with connect(app, headers=page) as client:
+                assert client.denial_status == 503
+        monkeypatch.setattr("roomcast.guard.TOLD_SECONDS", 0)
+        async with connect(app, headers=page) as client:
+            assert await client.closed() == 1013
+
+
+@pytest.mark.parametrize(
+    "evil", ["a\r\nset-cookie: x=1", "a\nb", "a\x00b", "a\x1b[31mb", "\u202eb", "1.2.3.4\x85\x9bb"]
+)
 async def test_nothing_that_is_sent_can_write_a_header_or_a_line_of_the_log(
     evil: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -222,7 +243,7 @@ async def test_nothing_that_is_sent_can_write_a_header_or_a_line_of_the_log(
         assert (await raw(server.port, f"/{escaped}?{escaped}", "a")).startswith("HTTP/1.1")
     for record in caplog.records:
         message = record.getMessage()
-        assert not any(character in message for character in "\r\n\x00\x1b\u202e"), message
+        assert not any(character in message for character in "\r\n\x00\x1b\x85\x9b\u202e"), message
 
 
 async def raw(port: int, target: str, subprotocol: str, headers: dict[str, str] | None = None) -> str:

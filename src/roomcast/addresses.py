@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+
+_PLAIN = re.compile(r"[\w.:%\[\]-]*", re.ASCII)
 
 
 def address_of(client: object) -> str | None:
@@ -19,3 +22,11 @@ def address_of(client: object) -> str | None:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return f"{ipaddress.IPv6Address(int(address) >> 64 << 64)}/64"
+
+
+def in_a_log(client: str) -> str:
+    """Write an address for a log: as it is, or in quotes and escaped where it cannot be one.
+
+    A proxy may have let through what a client wrote into X-Forwarded-For.
+    """
+    return client if _PLAIN.fullmatch(client) else ascii(client)

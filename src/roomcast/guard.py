@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from roomcast.close_codes import CloseCode
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOO_MUCH = "too many messages or bytes in a second"
+TOLD = 100
+"""How many pages are told in `TOLD_SECONDS` why they are not let in: each holds a socket until it answers."""
+TOLD_SECONDS = 10.0
+"""How long servers wait for the answer to a close."""
 
 
 class Guard:
@@ -28,8 +34,8 @@ class Guard:
 
     In Starlette and FastAPI: `app.add_middleware(Guard, origins=…, limits=…)`, once. `roomcast serve` has one
     around every app. Who is not let in gets an HTTP response of 403, 429 or 503 with a short JSON body; a page of
-    an allowed origin, which could not see that, is accepted and closed with 4029 or 1013. What is counted is in
-    `roomcast.limits.counts`.
+    an allowed origin, which could not see that, is accepted and closed with 4029 or 1013, unless many just were.
+    What is counted is in `roomcast.limits.counts`.
 
     Whose address is meant, the server says in the scope. Behind a proxy it has to be told to believe that proxy
     (uvicorn: `--forwarded-allow-ips`), or all have the proxy's address.
@@ -45,6 +51,7 @@ class Guard:
         self._origins = origins or Origins()
         self._limits = limits or Limits()
         self._admissions = Admissions(self._limits)
+        self._told: deque[float] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or refuse it."""
@@ -67,7 +74,7 @@ class Guard:
                 denial.reason,
                 status=denial.status,
                 headers={"retry-after": str(denial.retry_after)},
-                after_accept="origin" in ws.headers,
+                after_accept="origin" in ws.headers and self._may_tell(),
             )
             return
         rate = self._limits.rate(asyncio.get_running_loop().time)
@@ -83,6 +90,16 @@ class Guard:
             self._admissions.leave(address)
             if outlet.has_failed:
                 self._admissions.charge(address)
+
+    def _may_tell(self) -> bool:
+        """Whether one more page may be accepted to be told that it is not let in: anybody can look like a page."""
+        now = time.monotonic()
+        while self._told and self._told[0] < now - TOLD_SECONDS:
+            self._told.popleft()
+        if len(self._told) >= TOLD:
+            return False
+        self._told.append(now)
+        return True
 
 
 class _Paced:

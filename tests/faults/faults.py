@@ -214,7 +214,13 @@ async def strike(stage: Stage, fault: Fault) -> str:
 
 
 async def are_present(stage: Stage, traffic: Traffic) -> None:
-    """Wait until each node has each room's members, each once."""
+    """Wait until each node has each room's members, each once.
+
+    The restless rest meanwhile: else they are hardly ever all there at the same moment.
+    """
+    restless = [member for member in traffic.members if member.restless]
+    for member in restless:
+        member.restless = False
     deadline = time.monotonic() + FORGETTING
     for url in stage.cluster.urls:
         async with Control(url) as node:
@@ -223,6 +229,8 @@ async def are_present(stage: Stage, traffic: Traffic) -> None:
                 while (found := await _members(node, room)) != names:
                     assert time.monotonic() < deadline, f"in {room} are {found}, and should be {names}"
                     await asyncio.sleep(0.05)
+    for member in restless:
+        member.restless = True
 
 
 async def _members(node: Control, room: str) -> Counter[str] | str:

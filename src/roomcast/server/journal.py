@@ -10,6 +10,8 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from roomcast.addresses import in_a_log
+
 if TYPE_CHECKING:
     from roomcast.server.session import Session
 
@@ -56,4 +58,4 @@ def log_refusal(client: Client, path: str, status: int) -> None:
 
 
 def _shown(client: Client) -> str:
-    return ":".join(map(str, client or ()))
+    return in_a_log(":".join(map(str, client or ())))

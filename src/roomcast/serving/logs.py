@@ -10,18 +10,20 @@ from typing import Any
 
 from uvicorn.config import LOG_LEVELS, LOGGING_CONFIG
 
+from roomcast.addresses import in_a_log
+
 FORMATS = ("text", "json")
 """What a line of the log can be."""
 
 
 class WithoutQuery(logging.Filter):
-    """Takes the query string, where tokens stand, from what uvicorn logs of a request."""
+    """Takes the query string, where tokens stand, from what uvicorn logs of a request, and forged addresses."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
         if isinstance(record.args, tuple) and len(record.args) == 5:
             client, method, path, version, status = record.args
-            record.args = (client, method, str(path).partition("?")[0], version, status)
+            record.args = (in_a_log(str(client)), method, str(path).partition("?")[0], version, status)
         return True
 
 
