@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.cluster.servers import SERVERS
 from tests.programs import Program
 from tests.server.peer import Frame, Peer
 
@@ -144,6 +145,22 @@ async def test_a_second_sigterm_ends_it_at_once(options: list[str]) -> None:
         start = time.monotonic()
         program.send_signal(signal.SIGTERM)
         await exits(program, start, 4.0)
+
+
+@pytest.mark.parametrize("broker", SERVERS)
+async def test_a_second_sigterm_waits_for_no_broker(broker: str, tmp_path: Path) -> None:
+    """Not even for its word that 50 members have left."""
+    with SERVERS[broker](tmp_path) as server:
+        async with (
+            AsyncExitStack() as stack,
+            serving("", "--broker", server.url, "--drain", "30s") as (program, address),
+        ):
+            await crowd(stack, address, 50, "/ws/chat?room=r")
+            program.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(program.wait_for_line, "Waiting for connections")
+            start = time.monotonic()
+            program.send_signal(signal.SIGTERM)
+            await exits(program, start, 1.0)
 
 
 async def test_a_terminals_ctrl_c_is_one_signal_for_each_worker() -> None:

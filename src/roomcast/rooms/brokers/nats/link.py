@@ -79,6 +79,7 @@ class Link:
         self._lost = asyncio.Event()
         self._available = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._has_ended = False
         self._discovered: tuple[tuple[str, int], ...] = ()
         self._next_warning = 0.0
         self._next_renewal = 0.0
@@ -115,15 +116,17 @@ class Link:
             await self._disconnect()
             raise
         self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._watch())]
+        self._tasks[0].add_done_callback(lambda _task: self._end())
 
     async def close(self) -> None:
         """Disconnect for good."""
+        await self._disconnect()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._tasks = []
-        await self._disconnect()
+        await self._disconnect()  # a connection may have been made meanwhile
         self._subscribed.clear()
 
     def renew(self) -> None:
@@ -141,6 +144,8 @@ class Link:
         """
         if self._available.is_set():
             return
+        if self._has_ended:
+            raise self._unreachable()
         try:
             async with asyncio.timeout(self._location.timeout):
                 await self._available.wait()
@@ -319,6 +324,11 @@ class Link:
         self._available.set()
 
     async def _disconnect(self) -> None:
+        if (connection := self._let_go()) is not None:
+            await _end(connection)
+
+    def _let_go(self) -> Connection | None:
+        """Fail all that waits for the connection, and give it, if there was one."""
         self._available.clear()
         connection, self._connection = self._connection, None
         waiting, self._waiting = self._waiting, {}
@@ -327,8 +337,13 @@ class Link:
             self._fail(answer)
         for inbox in inboxes.values():
             self._fail(inbox.last)
-        if connection is not None:
-            await _end(connection)
+        return connection
+
+    def _end(self) -> None:
+        """Nothing connects any more: it was closed, or the event loop ends, and cancels all there is."""
+        self._has_ended = True
+        if (connection := self._let_go()) is not None:
+            connection.abort()
 
     def _fail(self, answer: asyncio.Future[Message] | asyncio.Future[None]) -> None:
         if not answer.done():

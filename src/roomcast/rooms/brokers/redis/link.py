@@ -122,7 +122,8 @@ class Link(Reconnecting):
 
     def call(self, call: Call) -> None:
         """Send a command soon. What comes of it is in its `answer`."""
-        if not self._up.is_set() and asyncio.get_running_loop().time() > self._down_since + self._timeout:
+        is_down = not self._up.is_set() and asyncio.get_running_loop().time() > self._down_since + self._timeout
+        if is_down or self.has_ended:
             call.answer.set_exception(self._problem)
             return
         self._waiting.append(call)
@@ -159,6 +160,9 @@ class Link(Reconnecting):
         """Give the answers that are still to come."""
         calls = (*self._sent, *self._again, *self._waiting)
         return [call.answer for call in calls if not call.answer.done()]
+
+    def _ended(self) -> None:
+        self.give_up(self._problem)
 
     async def _greet(self, connection: AbstractConnection) -> None:
         self.life = await self._greeting(connection)

@@ -102,6 +102,7 @@ class Reconnecting(ABC):
         """Connect, in a task of its own."""
         self._down_since = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._keep())
+        self._task.add_done_callback(lambda _task: self._ended())
         self._look_again()
 
     async def wait_until_up(self) -> None:
@@ -134,6 +135,14 @@ class Reconnecting(ABC):
         """End the connection, if there is one, so that another one is opened."""
         for task in self._tasks:
             task.cancel()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing connects any more: it was stopped, or the event loop ends, and cancels all there is."""
+        return self._task is not None and self._task.done()
+
+    def _ended(self) -> None:  # noqa: B027 - a subscriber has nobody to tell
+        """Nothing connects any more."""
 
     @abstractmethod
     async def _greet(self, connection: AbstractConnection) -> None:
