@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import connect as connect_to
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from roomcast import Rooms, WebSocket, websocket_app
 from roomcast.auth import Auth, Caller, Identity, SecretKey, TokenAuthenticator
@@ -196,6 +197,17 @@ async def test_http_requests_are_known_by_the_same_rules() -> None:
 
 
 # On real servers
+
+
+@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize("ws", [OURS, "websockets-sansio", "wsproto"])
+async def test_a_token_among_the_subprotocols_lets_in_on_each_server(name: str, ws: str) -> None:
+    offered = [Subprotocol(f"roomcast.token.{token('ada')}"), Subprotocol("chat.v1")]
+    with LiveServer(APPS[name], ws=ws, lifespan="off") as server:
+        async with connect_to(server.ws_url, proxy=None, subprotocols=offered) as client:
+            assert client.subprotocol == "chat.v1"
+            await client.send("hi")
+            assert await client.recv() == "ada: hi"
 
 
 ON_SERVERS = pytest.mark.parametrize(
