@@ -1,4 +1,4 @@
-"""The examples of docs/rooms.md: one program, in pieces, that does what the text says."""
+"""The examples of docs/rooms.md, one program in pieces, and of docs/security.md: they do what the text says."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import httpx
 import pytest
 
 from roomcast.testing import connect, lifespan
+from tests.auth.signing import SECRET, token
 from tests.rooms.guests import until
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "rooms.md"
+SECURITY = DOCUMENT.with_name("security.md")
 
 
 @pytest.fixture
@@ -81,3 +83,16 @@ async def test_one_who_is_called_back_enters_and_leaves(program: dict[str, Any])
     async with lifespan(app), connect(app, "/called-back") as client:
         assert client.accepted
         await until(lambda: not program["rooms"]._connections)
+
+
+async def test_the_app_of_the_document_on_security_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROOMCAST_TOKEN_SECRET", SECRET)
+    section = SECURITY.read_text(encoding="utf-8").partition("### In an app")[2]
+    program = re.search(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    assert program is not None
+    names: dict[str, Any] = {}
+    exec(compile(program[1], str(SECURITY), "exec"), names)
+    app = names["app"]
+    async with lifespan(app), connect(app, f"/ws/team-1?token={token('ada')}") as ada:
+        await ada.send("hi")
+        assert await ada.receive() == "hi"

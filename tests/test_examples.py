@@ -444,6 +444,19 @@ async def test_fastapi_login_turns_away_who_has_not(servers: Servers, headers: d
     assert (status, json.loads(body)) == (401, {"code": 4001, "reason": "you are not signed in"})
 
 
+async def test_fastapi_login_refuses_without_a_traceback_under_plain_uvicorn() -> None:
+    command = (sys.executable, "-m", "uvicorn", "examples.fastapi_login:app", "--port", "0")
+    with Program(*command, cwd=ROOT) as server:
+        host = server.wait_for_line(r" on http://(\S+)")[1]
+        status, _ = await refusal(Client(f"ws://{host}/rooms/team-1"))
+        assert status == 401
+        for bad in ("%E2%80%AEx", "%0A", "a%E2%80%A8"):
+            status, body = await refusal(Client(f"ws://{host}/rooms/{bad}"))
+            assert (status, json.loads(body)["code"]) == (400, 4000)
+        server.terminate()
+    assert "Traceback" not in server.output, server.output
+
+
 @pytest.mark.parametrize(
     ("origin", "is_let_in"),
     [("http://{host}", True), ("https://evil.example.com", False), ("null", False)],

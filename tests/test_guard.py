@@ -173,6 +173,17 @@ async def test_a_flood_is_warned_about_then_closed_with_4029(ws: str, guarded: A
 
 
 @SERVERS
+async def test_bytes_are_counted_and_not_characters(ws: str) -> None:
+    app = Guard(echo, limits=Limits(messages_per_second=None, bytes_per_second=1000, warning="slow down"))
+    with LiveServer(app, ws=ws, lifespan="off") as server:
+        async with asyncio.timeout(10), dial(server.ws_url, proxy=None, compression=None) as client:
+            sent = ("x" * 3000, "🙂" * 300)  # of which each has 4 bytes: 4,200 in all, and a bucket has 4,000
+            for text in sent:
+                await client.send(text)
+            assert {await client.recv() for _ in range(3)} == {*sent, "slow down"}
+
+
+@SERVERS
 async def test_a_limit_that_is_off_lets_all_through(ws: str) -> None:
     with LiveServer(Guard(echo, limits=Limits.none()), ws=ws, lifespan="off") as server:
         async with asyncio.timeout(20):

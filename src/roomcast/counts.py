@@ -15,6 +15,8 @@ class Reason(StrEnum):
     """401 or 4001: somebody came without a token that is good, or was not known in another way."""
     FORBIDDEN = "forbidden"
     """403 or 4003: somebody who is known came to a room that is not theirs."""
+    ROOM_NAME = "room_name"
+    """400 or 4000: somebody came to a room whose name cannot be one."""
     UNDECIDED = "undecided"
     """503 or 1013: nobody could say who comes in: keys were out of reach, or a rule of the app's failed."""
     EXPIRED = "expired"

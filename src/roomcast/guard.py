@@ -125,7 +125,7 @@ class _Paced:
         event = await self._receive()
         if self._rate is None or event["type"] != "websocket.receive":
             return event
-        verdict = self._rate.take(1, len(event.get("text") or event.get("bytes") or b""))
+        verdict = self._rate.take(1, len((event.get("text") or "").encode() or event.get("bytes") or b""))
         if verdict == WITHIN:
             return event
         if verdict == OVER:

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import connect as connect_to
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from roomcast import Rooms, WebSocket, websocket_app
 from roomcast.auth import Auth, Caller, Identity, SecretKey, TokenAuthenticator
@@ -156,6 +157,21 @@ async def test_a_room_that_is_not_ones_own_is_forbidden(app: ASGIApp) -> None:
 
 
 @FRAMEWORKS
+@pytest.mark.parametrize("room", ["%E2%80%AEx", "a%E2%80%A8b", "a%0Ab", "", "x" * 256], ids=ascii)
+async def test_a_room_that_can_be_none_is_refused_before_anybody_is_asked(app: ASGIApp, room: str) -> None:
+    before = counts[Reason.ROOM_NAME], counts[Reason.UNAUTHENTICATED]
+    status, body, headers = await refused(app, f"/?room={room}")
+    assert (status, body["code"]) == (400, 4000)
+    assert body["reason"].startswith("a room's name has")
+    assert "www-authenticate" not in headers
+    assert (counts[Reason.ROOM_NAME], counts[Reason.UNAUTHENTICATED]) == (before[0] + 1, before[1])
+    page = await connect(app, f"/?room={room}", headers=[("origin", "http://testserver")]).open()
+    assert await page.closed() == 4000
+    with contextlib.suppress(Refused):
+        await page.finished()
+
+
+@FRAMEWORKS
 async def test_a_page_sees_the_code_in_a_close(app: ASGIApp) -> None:
     offered = [f"roomcast.token.{token(exp=1)}", "chat.v1"]
     headers = [("origin", "http://testserver"), ("sec-websocket-protocol", ", ".join(offered))]
@@ -196,6 +212,17 @@ async def test_http_requests_are_known_by_the_same_rules() -> None:
 
 
 # On real servers
+
+
+@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize("ws", [OURS, "websockets-sansio", "wsproto"])
+async def test_a_token_among_the_subprotocols_lets_in_on_each_server(name: str, ws: str) -> None:
+    offered = [Subprotocol(f"roomcast.token.{token('ada')}"), Subprotocol("chat.v1")]
+    with LiveServer(APPS[name], ws=ws, lifespan="off") as server:
+        async with connect_to(server.ws_url, proxy=None, subprotocols=offered) as client:
+            assert client.subprotocol == "chat.v1"
+            await client.send("hi")
+            assert await client.recv() == "ada: hi"
 
 
 ON_SERVERS = pytest.mark.parametrize(

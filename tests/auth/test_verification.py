@@ -176,12 +176,13 @@ async def test_a_token_that_names_no_key_has_the_only_one_tried() -> None:
         ({"rooms": {"*": [1]}}, "rooms are not like"),
         ({"rooms": {"": ["join"]}}, "rooms are not like"),
         ({"rooms": {key: [] for key in map(str, range(300))}}, "rooms are not like"),
-        ({"exp": "soon"}, "no JWT"),
-        ({"exp": float("inf")}, "no JWT"),
-        ({"exp": float("nan")}, "no JWT"),
-        ({"exp": 10**400}, "is no time"),
-        ({"exp": []}, "no JWT"),
-        ({"nbf": "soon"}, "no JWT"),
+        ({"exp": "soon"}, "end (exp) is no time"),
+        ({"exp": float("inf")}, "end (exp) is no time"),
+        ({"exp": float("nan")}, "end (exp) is no time"),
+        ({"exp": 10**400}, "end (exp) is no time"),
+        ({"exp": "9" * 400}, "end (exp) is no time"),
+        ({"exp": []}, "end (exp) is no time"),
+        ({"nbf": "soon"}, "beginning (nbf) is no time"),
         ({"iat": "soon"}, "is no time"),
     ],
     ids=lambda value: re.sub(r"\d{10}", "TIME", repr(value)[:40]),
@@ -189,6 +190,14 @@ async def test_a_token_that_names_no_key_has_the_only_one_tried() -> None:
 async def test_what_is_wrong_with_a_token_is_told_in_words(bad: dict[str, Any], said: str) -> None:
     given = {name: value for name, value in (claims() | bad).items() if value is not None}
     assert said in await problem_of(forged(HS256, given, SECRET.encode()))
+
+
+@pytest.mark.parametrize(
+    ("claim", "what"), [("exp", "end (exp)"), ("nbf", "beginning (nbf)"), ("iat", "time of issue (iat)")]
+)
+async def test_a_time_that_is_null_is_no_time(claim: str, what: str) -> None:
+    bad = forged(HS256, claims() | {claim: None}, SECRET.encode())
+    assert f"{what} is no time" in await problem_of(bad)
 
 
 @pytest.mark.parametrize(

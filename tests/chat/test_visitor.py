@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from roomcast.auth import Auth, Identity, SecretKey, TokenAuthenticator
-from roomcast.chat import create_app
+from roomcast.chat import create_app, visitor
 from roomcast.chat.wire import MAX_TOKEN_FRAME, fresh_token
 from roomcast.testing import TestConnection, connect, lifespan
 from tests.auth.signing import EVERYWHERE, SECRET, token
@@ -234,6 +236,40 @@ def test_a_frame_that_brings_a_token_is_known(frame: str, token: str | None) -> 
 # An app's own rules
 
 
+async def test_who_asks_for_the_rooms_again_and_again_has_the_apps_rule_asked_once_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("roomcast.chat.visitor.SEEN_SECONDS", 0.2)
+    asked: Counter[str] = Counter()
+    public = {"general"}
+
+    def who(_: HTTPConnection) -> Identity:
+        return Identity("ada")
+
+    async def allow(_: Identity, action: str, room: str) -> bool:
+        asked[action] += 1
+        return action != "presence" or room in public
+
+    app = create_app("memory://", auth=Auth(who, allow))
+    async with (
+        lifespan(app),
+        connect(app, "/ws/chat?room=other"),
+        connect(app, "/ws/chat", subprotocols=[PAGE]) as ada,
+    ):
+        await ada.receive_json()
+        before = asked["presence"]
+        for _ in range(20):
+            await ada.send('{"type":"rooms"}')
+            assert [room["name"] for room in (await ada.receive_json())["rooms"]] == ["general"]
+        assert asked["presence"] - before <= 2 * 2, "two rooms, and a second may have ended meanwhile"
+        public.add("other")
+        async with asyncio.timeout(5):
+            rooms: list[Any] = []
+            while len(rooms) < 2:
+                await ada.send('{"type":"rooms"}')
+                rooms = (await ada.receive_json())["rooms"]
+
+
 async def test_a_chat_with_rules_of_its_own_asks_them_each_time_and_survives_their_failures() -> None:
     mood: dict[str, Any] = {"publish": True, "presence": True}
 
@@ -260,6 +296,7 @@ async def test_a_chat_with_rules_of_its_own_asks_them_each_time_and_survives_the
         error = await ada.receive_json()
         assert (error["key"], "code" in error) == ("3", False)
         mood["presence"] = None
+        await asyncio.sleep(visitor.SEEN_SECONDS + 0.1)  # what was seen is known for so long: there is no event
         await ada.send('{"type":"rooms"}')
         assert (await ada.receive_json())["rooms"] == []
         assert await refused(app, "/ws/chat", cookie) == (503, 1013)

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from roomcast.auth import make_token
+from roomcast.auth import SecretKey, TokenAuthenticator, make_token
 from tests.auth.signing import SECRET, ec_pair, rsa_pair
 from tests.programs import ROOMCAST, Program, run
 
@@ -65,7 +65,11 @@ def test_a_token_that_the_command_prints_lets_its_user_in() -> None:
             assert json.loads(other.recv(5))["code"] == 4003
             client.send("hi")
             assert json.loads(other.recv(5))["from"] == "Ada"
-        for bad, status in ((ada, 403), (None, 401), (printed_token("--user", "x", "--secret", "other"), 401)):
+        for bad, status in (
+            (ada, 403),
+            (None, 401),
+            (printed_token("--user", "x", "--room", "*", "--secret", "other"), 401),
+        ):
             with pytest.raises(InvalidStatus) as answer, talk(url, "/ws/chat?room=general", bad):
                 pass
             assert answer.value.response.status_code == status
@@ -134,6 +138,23 @@ def test_a_setting_that_cannot_be_is_refused(arguments: list[str], problem: str)
 
 def test_a_bad_variable_is_refused_by_its_name() -> None:
     assert refused("serve", ROOMCAST_TOKEN_KEY="/nothing").startswith("ROOMCAST_TOKEN_KEY: the key file")
+
+
+async def test_a_token_that_opens_no_room_is_printed_with_a_note() -> None:
+    program = run(ROOMCAST, "token", "--user", "ada", "--secret", SECRET)
+    assert program.returncode == 0
+    assert program.stderr.startswith("Note: this token opens no room: say which it opens with --room")
+    assert program.stderr.count("\n") == 1
+    identity = await TokenAuthenticator(SecretKey(SECRET), rooms={"*": ["join"]}).identify(program.stdout.strip())
+    assert not identity.may("join", "general")
+
+
+def test_what_only_an_app_of_ones_own_can_ask_for_is_printed_with_a_note() -> None:
+    program = run(ROOMCAST, "token", "--user", "ada", "--room", "*", "--can", "join,fly", "--secret", SECRET)
+    assert program.returncode == 0
+    assert program.stderr == (
+        "Note: --can 'fly' is for an app of your own: Roomcast itself knows join, publish, presence, history\n"
+    )
 
 
 @pytest.mark.parametrize(

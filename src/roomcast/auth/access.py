@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from starlette.requests import HTTPConnection
@@ -13,16 +14,19 @@ from starlette.requests import HTTPConnection
 from roomcast.auth.caller import Caller
 from roomcast.auth.identity import Action, Identity
 from roomcast.auth.rules import Rule
+from roomcast.close_codes import CloseCode
 from roomcast.counts import Reason, counts
 from roomcast.errors import (
     AccessDenied,
     ConfigurationError,
     Disconnected,
+    InvalidRoomName,
     OutOfOrder,
     Refused,
     Unauthenticated,
 )
 from roomcast.rooms.faces import as_websocket
+from roomcast.rooms.names import check_room_name
 from roomcast.rooms.outlet import server_outlet
 from roomcast.rooms.reading import READING
 from roomcast.sendable import MAX_REASON
@@ -135,12 +139,13 @@ class Auth:
 
         It is not accepted: that is for the block to do. Once the identity holds no more, the connection is closed
         with 4001, unless `Caller.refresh` or `Caller.renew` came before. Whoever is turned away gets an HTTP
-        response (401, 403 or 503) with a short JSON body; a page, which sees no such response, an acceptance and
-        then a close with the code (4001, 4003 or 1013).
+        response (400, 401, 403 or 503) with a short JSON body; a page, which sees no such response, an acceptance
+        and then a close with the code (4000, 4001, 4003 or 1013).
 
         Args:
             ws: what `Rooms.join` takes: a `roomcast.WebSocket`, a framework's, or (scope, receive, send).
-            room: the room that it wants to be in, None for none.
+            room: the room that it wants to be in, None for none. One whose name cannot be (`Rooms.join`) is
+                refused with 400 before anybody is asked.
             action: what it wants there.
 
         Raises:
@@ -148,10 +153,15 @@ class Auth:
         """
         face = as_websocket(ws)
         try:
+            if room is not None:
+                check_room_name(room)
             identity = await self.identify(HTTPConnection(face.scope))
             caller = Caller(identity, self.may, self._identify_token, _closing(ws))
             if room is not None:
                 await caller.require(action, room)
+        except InvalidRoomName as error:
+            counts[Reason.ROOM_NAME] += 1
+            raise await _turn_away(face, CloseCode.BAD_REQUEST, str(error), 400) from None
         except AccessDenied as denial:
             raise await turn_away(face, denial) from None
         face.scope["subprotocols"] = face.subprotocols  # what brought a token is none to accept
@@ -174,19 +184,23 @@ _REASONS = {401: Reason.UNAUTHENTICATED, 403: Reason.FORBIDDEN, 503: Reason.UNDE
 
 
 async def turn_away(ws: WebSocket, denial: AccessDenied) -> Refused:
-    """Turn a connection away in the way that its client can see, and give what is to be raised then.
-
-    A browser always names an origin.
-    """
+    """Turn a connection away in the way that its client can see, and give what is to be raised then."""
     counts[_REASONS[denial.status]] += 1
-    reason = _short(str(denial))
     headers = {"www-authenticate": "Bearer"} if denial.status == 401 else {}
     if denial.status == 503:
         headers = {"retry-after": RETRY_AFTER}
+    return await _turn_away(ws, denial.code, str(denial), denial.status, headers)
+
+
+async def _turn_away(
+    ws: WebSocket, code: int, why: str, status: int, headers: Mapping[str, str] = MappingProxyType({})
+) -> Refused:
+    """Let a page, as which a browser's origin gives it away, see the code in a close."""
+    reason = _short(why)
     is_page = "origin" in ws.headers
     with contextlib.suppress(Disconnected):  # it has gone by itself
-        await ws.reject(denial.code, reason, status=denial.status, headers=headers, after_accept=is_page)
-    return Refused(denial.code, reason)
+        await ws.reject(code, reason, status=status, headers=headers, after_accept=is_page)
+    return Refused(code, reason)
 
 
 def _short(reason: str) -> str:

@@ -68,8 +68,9 @@ def _bearer(connection: HTTPConnection) -> str | None:
 
 
 def _subprotocol(connection: HTTPConnection) -> str | None:
-    for header in connection.headers.getlist("sec-websocket-protocol"):
-        for offered in header.split(","):
-            if offered.strip().startswith(TOKEN_SUBPROTOCOL):
-                return offered.strip().removeprefix(TOKEN_SUBPROTOCOL)
+    """Some servers, such as uvicorn with wsproto, leave no header of it, but the list in the scope."""
+    headers = ",".join(connection.headers.getlist("sec-websocket-protocol"))
+    for offered in (*headers.split(","), *connection.scope.get("subprotocols", ())):
+        if offered.strip().startswith(TOKEN_SUBPROTOCOL):
+            return str(offered).strip().removeprefix(TOKEN_SUBPROTOCOL)
     return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import jwt
 from jwt.exceptions import (
+    DecodeError,
     ExpiredSignatureError,
     ImmatureSignatureError,
     InvalidAudienceError,
@@ -38,6 +40,8 @@ NO_TOKEN = "no token: this server lets in who brings one"  # noqa: S105 - no sec
 NO_JWT = "the token is no JWT: it may have been cut, or changed"
 UNKNOWN_KEY = "the token names a key (kid) that this server does not know, or must name one"
 WRONG_SIGNATURE = "the token's signature does not fit: it was made with another key, or changed"
+WRONG_END = "the token's end (exp) is no time"
+WRONG_BEGINNING = "the token's beginning (nbf) is no time"
 WRONG_USER = "the token names nobody who can be a user: sub and name have 1 to 255 characters, and no controls"
 WRONG_ROOMS = 'the token\'s rooms are not like {"team-*": ["join", "publish"]}'
 
@@ -153,7 +157,9 @@ class TokenAuthenticator:
         try:
             expires = None if "exp" not in claims else float(claims["exp"]) + self._leeway
         except OverflowError:
-            raise Unauthenticated("the token's end (exp) is no time") from None
+            raise Unauthenticated(WRONG_END) from None
+        if expires is not None and not isfinite(expires):
+            raise Unauthenticated(WRONG_END)
         try:
             name = name if isinstance(name, str) and name else None
             return Identity(claims["sub"], name, claims.get("rooms", self._rooms), expires, claims)
@@ -177,4 +183,8 @@ def _told(error: Exception) -> str:
     """Say what is wrong in words of our own: PyJWT's may hold what is in the token."""
     if isinstance(error, MissingRequiredClaimError):
         return f"the token lacks the claim {error.claim}"
+    if isinstance(error, DecodeError):  # of which PyJWT has no kinds
+        for claim, words in (("(exp)", WRONG_END), ("(nbf)", WRONG_BEGINNING)):
+            if claim in str(error):
+                return words
     return next((words for kind, words in _PROBLEMS if isinstance(error, kind)), NO_JWT)

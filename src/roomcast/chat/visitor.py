@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ MAX_NAME = 64
 """The longest name to chat under, in characters."""
 MOST_ASKED_OF = 200
 """Of how many rooms, those with the most members, it is asked whether a visitor may see them."""
+
+SEEN_SECONDS = 1.0
+"""For how long the answer holds: what a client may ask for as often as it likes shall not cost a rule of the app's
+hundreds of calls each time."""
 
 
 class Visitor:
@@ -40,6 +45,7 @@ class Visitor:
     ) -> None:
         self._room = room
         self._caller = caller
+        self._seen: dict[str, int] | None = None
         self.allowed = allowed
         """What the visitor may do in the room, as it was at the join."""
         self.name = name if caller is None else (caller.name or caller.user)[:MAX_NAME]
@@ -61,14 +67,26 @@ class Visitor:
         return self._caller is None or await self._caller.may(Action.PUBLISH, self._room)
 
     async def seen(self, rooms: dict[str, int]) -> dict[str, int]:
-        """Give those of the rooms that the visitor may know of: where it is told who is there."""
+        """Give those of the rooms that the visitor may know of: where it is told who is there.
+
+        Where that has to be asked, the answer is that of up to a second ago.
+        """
         if self._caller is None:
             return rooms
+        if self._seen is None:
+            self._seen = await self._ask(self._caller, rooms)
+            asyncio.get_running_loop().call_later(SEEN_SECONDS, self._forget)
+        return self._seen
+
+    async def _ask(self, caller: Caller, rooms: dict[str, int]) -> dict[str, int]:
         biggest = sorted(rooms, key=lambda room: (-rooms[room], room))[:MOST_ASKED_OF]
         try:
-            return {room: rooms[room] for room in biggest if await self._caller.may(Action.PRESENCE, room)}
+            return {room: rooms[room] for room in biggest if await caller.may(Action.PRESENCE, room)}
         except Undecided:
             return {}
+
+    def _forget(self) -> None:
+        self._seen = None
 
     async def refresh(self, token: str) -> bool:
         """Take a fresh token, and say whether the visitor may stay in the room.
@@ -79,6 +97,7 @@ class Visitor:
         if self._caller is None:
             return True
         await self._caller.refresh(token)
+        self._forget()
         return await self._caller.may(Action.JOIN, self._room)
 
     def on_expiry(self, close: Callable[[int, str], object]) -> None:

@@ -6,6 +6,7 @@ import re
 
 import click
 
+from roomcast.auth.identity import EVERYTHING
 from roomcast.auth.issuing import make_token
 from roomcast.auth.keys import read_key_file
 from roomcast.errors import ConfigurationError, InvalidUserName
@@ -92,6 +93,14 @@ def token(
         )
     except InvalidUserName as error:
         raise ConfigurationError(str(error)) from None
+    if not rooms:
+        click.echo(
+            "Note: this token opens no room: say which it opens with --room, such as --room 'team-*'", err=True
+        )
+    if others := [action for action in can if action not in EVERYTHING]:
+        known = ", ".join(EVERYTHING)
+        what = ", ".join(map(repr, others))
+        click.echo(f"Note: --can {what} is for an app of your own: Roomcast itself knows {known}", err=True)
     return 0
 
 
