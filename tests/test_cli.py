@@ -306,6 +306,14 @@ def test_a_publication_that_the_broker_does_not_take_ends_with_1(tmp_path: Path)
         assert "is locked by another program" in not_published("general", "hi", "--broker", url, status=1)
 
 
+def test_a_broker_that_is_not_there_ends_with_3() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port = taken.getsockname()[1]
+        error = not_published("general", "hi", "--broker", f"redis://127.0.0.1:{port}", status=3)
+    assert error.startswith(f"Redis at 127.0.0.1:{port} cannot be reached")
+
+
 def test_the_broker_reaches_the_app() -> None:
     with Program.roomcast("serve", "main:app", "--port", "0", "--broker", "memory://", cwd=APPS) as program:
         assert httpx.get(url_of(program)).json()["broker"] == "memory://"

@@ -66,3 +66,9 @@ def test_members_are_found_by_name_user_and_id_and_what_is_told_of_them_is_bound
     assert (found("ADA"), found("bob"), found("n-2"), found("thing")) == (["n-1"], ["n-3"], ["n-2"], ["n-4"])
     assert all(len(told["info"]) <= wire.MAX_INFO for told in wire.room_state(wire.View(), 4, members)["page"])
     assert wire.room_state(wire.View(room="r"), 5000, None)["matching"] is None
+
+
+def test_a_member_without_a_name_is_shown_without_one() -> None:
+    members = [Presence("n-1", None, {"name": None}, 1.0), Presence("n-2", None, None, 2.0)]
+    page = wire.room_state(wire.View(room="r"), 2, members)["page"]
+    assert [told["info"] for told in page] == ["", ""]

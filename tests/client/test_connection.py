@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -191,6 +192,31 @@ async def test_a_server_that_does_not_answer_the_close_frame_is_left_after_a_whi
     async with scripted(opening, closes=False) as address:
         client, _ = await opened(str(address))
         assert await client.close(timeout=0.05) == Close(1006, "")
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_not_taken() -> None:
+    loop = asyncio.get_running_loop()
+    troubles: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, trouble: troubles.append(trouble))
+    gone = loop.create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(opening(request))
+        loop.call_soon(connecting.cancel)  # in the turn in which the client reads the answer, and before that
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        gone.set_result(None)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connecting = asyncio.ensure_future(opened(f"ws://127.0.0.1:{port}/"))
+        async with asyncio.timeout(DEADLINE):
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+            await gone
+    assert troubles == []
 
 
 @pytest.mark.parametrize("loses_it", [True, False], ids=["lost", "silent"])

@@ -189,7 +189,7 @@ def _member(member: Presence) -> dict[str, Any]:
     match member.info:
         case {"name": str(name)}:
             shown = name
-        case None:
+        case None | {"name": None}:
             shown = ""
         case str(info):
             shown = info

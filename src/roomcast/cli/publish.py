@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import AsyncExitStack, nullcontext
 
 import click
 
@@ -13,6 +14,7 @@ from roomcast.errors import ConfigurationError, InvalidKey, InvalidRoomName
 from roomcast.rooms import Rooms
 from roomcast.serving.brokers import make_chat_folder
 from roomcast.serving.settings import setting
+from roomcast.terminal.rooms import is_file, reaching
 from roomcast.terminal.text import as_json
 
 MAX_PUBLISHED = 16 << 20
@@ -53,7 +55,10 @@ def publish(
     os.environ["ROOMCAST_WORKERS"] = "1"  # whatever a server here is told
 
     async def publish_once() -> None:
-        async with Rooms(url) as rooms:
+        async with AsyncExitStack() as stack:
+            # A file that cannot be opened now is there all the same, and did not take it.
+            with nullcontext() if is_file(url) else reaching():
+                rooms = await stack.enter_async_context(Rooms(url))
             position = await rooms.publish(room, data if binary else data.decode(), key=key)
             click.echo(as_json(room=room, position=str(position)) if json_line else position)
 

@@ -183,6 +183,9 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         if self._connection is None:
+            if self.answered.done():  # cancelled just now: nobody waits for this answer any more
+                self.abort()
+                return
             self._read += data
             data = self._read_response()
             if self._connection is None:

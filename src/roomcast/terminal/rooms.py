@@ -61,7 +61,7 @@ def rooms_of(url: str) -> list[Room]:
         ConfigurationError: it cannot be one.
     """
     if is_file(url):
-        with _reaching(), Onlooker(Location.parse(url)) as onlooker:
+        with reaching(), Onlooker(Location.parse(url)) as onlooker:
             return [Room(room.name, kept=room.kept, used=room.used) for room in onlooker.rooms()]
     active = _ask(url, lambda rooms: rooms.active())
     return [Room(name, members) for name, members in sorted(active.items(), key=lambda room: (-room[1], room[0]))]
@@ -77,7 +77,7 @@ def history_of(url: str, room: str, *, since: Position | None, limit: int) -> li
     """
     newest = since is None
     if is_file(url):
-        with _reaching(), Onlooker(Location.parse(url)) as onlooker:
+        with reaching(), Onlooker(Location.parse(url)) as onlooker:
             kept = onlooker.history(room, since=since, limit=limit, reverse=newest).kept
         events = (from_envelope(room, position, payload) for position, payload in kept)
         found = [event for event in events if isinstance(event, Publication)]
@@ -139,13 +139,17 @@ def _ask(url: str, question: Callable[[Rooms], Awaitable[T]]) -> T:
         async with asyncio.timeout(TIMEOUT), Rooms(url) as rooms:
             return await question(rooms)
 
-    with _reaching():
+    with reaching():
         return asyncio.run(ask())
 
 
 @contextmanager
-def _reaching() -> Iterator[None]:
-    """Turn what a broker that is not available raises into the error of what is not there."""
+def reaching() -> Iterator[None]:
+    """Turn what a broker that is not available raises into the error of what is not there.
+
+    Raises:
+        Unreachable: the broker is not available, or did not answer in time.
+    """
     try:
         yield
     except BrokerUnavailable as error:

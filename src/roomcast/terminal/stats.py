@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from rich.console import ConsoleOptions, RenderResult
+
     from roomcast.client import Address
     from roomcast.terminal.sample import Key
 
@@ -89,45 +91,88 @@ def show_live(metrics: Metrics, interval: float) -> None:
     """Show the metrics, and how they change, until somebody ends it; a server that goes away may come back."""
     sample = metrics.sample()
     earlier: Sample | None = None
-    with Live(screen(sample, None), auto_refresh=False, screen=True) as live:
+    with Live(Screen(sample, None), auto_refresh=False, screen=True) as live:
         while True:
             time.sleep(interval)
             try:
                 earlier, sample, trouble = sample, metrics.sample(), ""
             except Unreachable as error:
                 trouble = str(error)
-            live.update(screen(sample, earlier, trouble), refresh=True)
+            live.update(Screen(sample, earlier, trouble), refresh=True)
 
 
-def screen(sample: Sample, earlier: Sample | None, trouble: str = "") -> Group:
-    """Lay out what is shown live: the table, and whether it is still true."""
-    end = Text(f"{trouble}; trying again", "red") if trouble else Text(f"{clock()}; Ctrl+C ends it", "dim")
-    return Group(table(sample, earlier), Text(), end)
+class Screen:
+    """What is shown live: whether the table is still true, and as much of it as the terminal is high.
+
+    Args:
+        sample: the metrics.
+        earlier: those before.
+        trouble: why there are none of now; empty where there are.
+    """
+
+    def __init__(self, sample: Sample, earlier: Sample | None, trouble: str = "") -> None:
+        self._sample = sample
+        self._earlier = earlier
+        self._status = (
+            Text(f"{trouble}; trying again", "red") if trouble else Text(f"{clock()}; Ctrl+C ends it", "dim")
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay it out for a terminal of this size."""
+        above = len(self._status.wrap(console, options.max_width)) + 1
+        yield self._status
+        yield Text()
+        yield table(self._sample, self._earlier, options.size.height - above)
 
 
-def table(sample: Sample, earlier: Sample | None) -> Table:
-    """Lay a sample out, with what has changed since an earlier one."""
+def table(sample: Sample, earlier: Sample | None, height: int | None = None) -> Group:
+    """Lay a sample out, with what has changed since an earlier one.
+
+    A counter that is 0 has no row.
+
+    Args:
+        sample: the metrics.
+        earlier: those before.
+        height: how many lines there are; where the rows are more, it says how many are not shown.
+    """
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("metric", no_wrap=True)
-    shown.add_column("now", justify="right")
-    shown.add_column("a second", justify="right")
-    shown.add_column("p50", justify="right")
-    shown.add_column("p99", justify="right")
-    for key, value in sorted(sample.gauges.items()):
-        shown.add_row(_name(key), _short(value), "", "", "")
-    for key, value in sorted(sample.counters.items()):
-        shown.add_row(_name(key), _short(value), _rate(sample.rate(key, earlier)), "", "")
+    for name in ("metric", "now", "a second", "p50", "p99"):
+        shown.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
+    rows = _rows(sample, earlier)
+    space = len(rows) if height is None else max(0, height - 1)
+    if space < len(rows):
+        space = max(0, space - 1)
+    for row in rows[:space]:
+        shown.add_row(*row)
+    left_out = len(rows) - space
+    if not left_out:
+        return Group(shown)
+    more = f"{left_out:,} more not shown: a higher window has room for them, and --once shows all"
+    return Group(shown, Text(more, "dim", no_wrap=True, overflow="ellipsis"))
+
+
+def _rows(sample: Sample, earlier: Sample | None) -> list[tuple[Text | str, ...]]:
+    rows: list[tuple[Text | str, ...]] = [
+        (_name(key), _short(value), "", "", "") for key, value in sorted(sample.gauges.items())
+    ]
+    passed = sample.time - earlier.time if earlier is not None else 0.0
     for key, spread in sorted(sample.spreads.items()):
         lately = spread.since(None if earlier is None else earlier.spreads.get(key))
-        passed = sample.time - earlier.time if earlier is not None else 0.0
-        shown.add_row(
-            _name(key),
-            _short(spread.count),
-            _rate(lately.count / passed if passed else None),
-            _value(lately.quantile(0.5), key),
-            _value(lately.quantile(0.99), key),
+        rows.append(
+            (
+                _name(key),
+                _short(spread.count),
+                _rate(lately.count / passed if passed else None),
+                _value(lately.quantile(0.5), key),
+                _value(lately.quantile(0.99), key),
+            )
         )
-    return shown
+    rows += [
+        (_name(key), _short(value), _rate(sample.rate(key, earlier)), "", "")
+        for key, value in sorted(sample.counters.items())
+        if value
+    ]
+    return rows
 
 
 def _name(key: Key) -> Text:
