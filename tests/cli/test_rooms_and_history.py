@@ -45,6 +45,8 @@ def test_what_is_published_is_in_the_history_the_newest_last(tmp_path: Path) -> 
     since = ["--since", str(told[0]["position"])]
     assert [one.get("text") for one in read("history", "general", *since, "--limit", "1", *broker)] == ["two"]
     assert read("history", "nobody", *broker) == []
+    done = roomcast("history", "nobody", *broker)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "nothing is kept of nobody\n")
     done = roomcast("history", "general", *broker)
     assert [line.split()[2:] for line in done.stdout.splitlines()] == [
         ["1", "one"], ["2", "two"], ["3", "1", "bytes", "ff"], ["4", "three"],

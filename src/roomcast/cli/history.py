@@ -10,6 +10,7 @@ from roomcast.rooms import Position
 from roomcast.rooms.names import check_room_name
 from roomcast.serving.settings import Number, setting
 from roomcast.terminal.rooms import history_of, show_history
+from roomcast.terminal.text import printable
 
 HISTORY_HELP = """Show what was published in ROOM, the newest last, as far as it is kept.
 
@@ -48,5 +49,8 @@ def history(
         raise ConfigurationError(str(error)) from None
     except ValueError as error:
         raise ConfigurationError(f"--since: {error}") from None
-    show_history(history_of(url, room, since=after, limit=limit), json_lines=json_lines)
+    found = history_of(url, room, since=after, limit=limit)
+    show_history(found, json_lines=json_lines)
+    if not found and not json_lines:
+        click.echo(f"nothing is kept of {printable(room)}{' behind that position' if after else ''}", err=True)
     return 0

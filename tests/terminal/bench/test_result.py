@@ -81,6 +81,15 @@ def test_what_is_missing_is_told_and_counted() -> None:
     assert all(failure in report(found, "today") for failure in told)
 
 
+def test_one_is_told_as_one() -> None:
+    found = result(STEADY, unsent=1)
+    found.closes[4029] = 1
+    assert [failure.partition(" closed")[0] for failure in found.failures()] == [
+        "1 message was not sent: its connection was",
+        "1 connection was",
+    ]
+
+
 def test_the_bars_count_every_latency_once() -> None:
     for latencies in (STEADY, [5], [0, 0], [10**9, 10**3, 10**6], [2**40]):
         histogram = Histogram.sum(result(latencies).windows)

@@ -25,7 +25,8 @@ p { margin: .4rem 0 } .faint, td:first-child { color: var(--faint) } .doubt, .fa
 .doubt { color: var(--b) } .failure { color: #d1242f }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } th, td { padding: .25rem 1.2rem .25rem 0;
   text-align: right } th:first-child, td:first-child { text-align: left }
-tr + tr { border-top: 1px solid var(--line) }
+tr + tr { border-top: 1px solid var(--line) } .wide { overflow-x: auto }
+@media (max-width: 600px) { body { margin: 1.25rem auto } th, td { padding-right: .8rem; white-space: nowrap } }
 svg { width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif; fill: var(--faint) }
 .grid { stroke: var(--line) } .bar { fill: var(--a) }
 .line { fill: none; stroke-width: 1.8; stroke-linejoin: round }
@@ -84,4 +85,6 @@ def _table(result: Result) -> str:
         values = [*(ms(histogram.percentile(percent)) for percent in PERCENTILES), ms(histogram.highest)]
         cells = [name, *values, f"{histogram.count:,}"]
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
-    return "<table>\n" + "\n".join(f"<tr>{row}</tr>" for row in rows) + "\n</table>"
+    lines = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    box = '<div class="wide" tabindex="0" role="region" aria-label="Percentiles">'
+    return f"{box}\n<table>\n{lines}\n</table>\n</div>"

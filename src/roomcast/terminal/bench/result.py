@@ -84,11 +84,10 @@ class Result:
         if missing > 0:
             failures.append(f"{missing:,} of {self.due:,} deliveries did not come: no latency above counts them")
         if self.unsent:
-            failures.append(
-                f"{self.unsent:,} messages were not sent: their connections were closed or took nothing"
-            )
+            whose = "its connection was" if self.unsent == 1 else "their connections were"
+            failures.append(f"{_were(self.unsent, 'message')} not sent: {whose} closed or took nothing")
         for code, count in sorted(self.closes.items()):
-            failures.append(f"{count:,} connections were closed by the server with {code}: {meaning(code)}")
+            failures.append(f"{_were(count, 'connection')} closed by the server with {code}: {meaning(code)}")
         return failures
 
     def as_dict(self) -> dict[str, Any]:
@@ -128,6 +127,11 @@ def ms(nanoseconds: float) -> str:
         if nanoseconds >= size:
             return f"{_three(nanoseconds / size)} {unit}"
     return f"{_three(nanoseconds / 1e3)} µs"
+
+
+def _were(count: int, noun: str) -> str:
+    """Write how many there were: `1 message was`, `2 messages were`."""
+    return f"{count:,} {noun} was" if count == 1 else f"{count:,} {noun}s were"
 
 
 def _three(value: float) -> str:
