@@ -227,7 +227,7 @@ async def test_a_stream_that_was_removed_is_made_again_and_begins_new_epochs_on_
 async def test_closing_while_the_server_is_frozen_takes_no_longer_than_an_answer_may(
     server: NatsServer, opened: Open
 ) -> None:
-    node = await opened(server, "&timeout=0.5")
+    node = await opened(server, "&timeout=2")
     with server.frozen():
         publishing = asyncio.create_task(node.broker.publish("r", b"x" * 500_000))
         await asyncio.sleep(0)
