@@ -95,7 +95,7 @@ def test_a_redis_that_does_not_come_in_time_is_an_error() -> None:
     assert error.startswith("Error: Redis at ")
 
 
-def test_publishing_where_there_is_no_redis_ends_with_1() -> None:
+def test_publishing_where_there_is_no_redis_ends_with_3() -> None:
     program = run(ROOMCAST, "publish", "general", "hi", "--broker", f"redis://127.0.0.1:{free_port()}")
-    assert program.returncode == 1
+    assert program.returncode == 3
     assert program.stderr.startswith("Error: Redis at ")
