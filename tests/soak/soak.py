@@ -23,7 +23,7 @@ NODE, SECOND_NODE, REDIS = "node 1", "node 2", "Redis"
 """Who is watched."""
 OUTAGE = 2.0
 """Seconds for which the network is cut."""
-LONG = {NODE: Bounds(6 << 20, 0.05, 4), REDIS: Bounds(64 << 20, 0.05, 8)}
+LONG = {NODE: Bounds(6 << 20, 0.05, 4), REDIS: Bounds(128 << 20, 0.05, 8)}
 """How much may come in a soak. A node's heap goes up and down by 2 MiB, as its garbage is collected seldom, and in
 five minutes it still warms up by 3. Redis has what was said in the last minute, which follows how busy the machine
 is, and the keys of the last hour, 0.14 MiB an episode. The second node is not judged: it is always a new one."""
