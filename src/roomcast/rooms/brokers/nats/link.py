@@ -79,7 +79,6 @@ class Link:
         self._lost = asyncio.Event()
         self._available = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._has_ended = False
         self._discovered: tuple[tuple[str, int], ...] = ()
         self._next_warning = 0.0
         self._next_renewal = 0.0
@@ -116,16 +115,14 @@ class Link:
             await self._disconnect()
             raise
         self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._watch())]
-        self._tasks[0].add_done_callback(lambda _task: self._end())
+        self._tasks[0].add_done_callback(lambda _task: self._give_up())
 
     async def close(self) -> None:
         """Disconnect for good."""
         await self._disconnect()
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._tasks = []
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._disconnect()  # a connection may have been made meanwhile
         self._subscribed.clear()
 
@@ -144,7 +141,7 @@ class Link:
         """
         if self._available.is_set():
             return
-        if self._has_ended:
+        if self._tasks and self._tasks[0].done():  # nothing connects any more
             raise self._unreachable()
         try:
             async with asyncio.timeout(self._location.timeout):
@@ -339,9 +336,8 @@ class Link:
             self._fail(inbox.last)
         return connection
 
-    def _end(self) -> None:
+    def _give_up(self) -> None:
         """Nothing connects any more: it was closed, or the event loop ends, and cancels all there is."""
-        self._has_ended = True
         if (connection := self._let_go()) is not None:
             connection.abort()
 
