@@ -13,8 +13,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from roomcast import (
-    BrokerUnavailable,
-    CloseCode,
     Disconnected,
     Joined,
     Position,
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from roomcast import Member
-
-AWAY = "the broker cannot be reached"
 
 
 def publications(event: RoomEvent) -> str | None:
@@ -74,7 +70,7 @@ async def application(ws: WebSocket) -> None:
 
 
 async def stay(ws: WebSocket) -> None:
-    """Be in a room until the client goes. Who cannot come in for now is told to come again."""
+    """Be in a room until the client goes. Who cannot come in for now, `websocket_app` tells to come again."""
     room, since = ws.query["room"], ws.query.get("since")
 
     async def greet(member: Member) -> str:
@@ -93,12 +89,6 @@ async def stay(ws: WebSocket) -> None:
         ) as member:
             async for _ in member:
                 pass
-    except BrokerUnavailable:
-        with suppress(Disconnected):
-            if ws.accepted:
-                await ws.close(CloseCode.TRY_AGAIN_LATER, AWAY)
-            else:
-                await ws.reject(CloseCode.TRY_AGAIN_LATER, AWAY, status=503)
     except Disconnected:
         return
 
