@@ -131,6 +131,11 @@ class Line:
             await asyncio.gather(writing, return_exceptions=True)
             self.close()
 
+    def detach(self) -> tuple[socket.socket, bytes]:
+        """Give its socket away, and what has come and was not read."""
+        self._target.lines.discard(self)
+        return self._socket, self._read[self._at :]
+
     async def frame(self) -> tuple[int, bytes] | None:
         """Read a frame: its first byte and its payload; None where the connection has ended."""
         while (found := self._parse()) is None:

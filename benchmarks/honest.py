@@ -7,10 +7,70 @@ import json
 import time
 from dataclasses import dataclass, field
 
-from benchmarks.attackers import CLOSE, FIN, TEXT, Line, Target, frame
+from benchmarks.attackers import FIN, TEXT, Line, Target, frame
 
 OPENINGS_PER_SECOND = 30
 """Of 100, so fast, the server lets in all, though they have one address."""
+BEGINNING = b'"at '
+"""What stands before the time in a message of theirs."""
+
+
+class Client(asyncio.Protocol):
+    """An honest client.
+
+    It looks for what they say without reading frames, and costs little by that: all of them have one core, and are
+    not to wait for each other.
+
+    Args:
+        delays: where to note how long each message took, in seconds.
+    """
+
+    def __init__(self, delays: list[float]) -> None:
+        self.is_closed = False
+        self._delays = delays
+        self._kept = b""
+        self._transport: asyncio.WriteTransport = None  # type: ignore[assignment]
+
+    @classmethod
+    async def join(cls, target: Target, delays: list[float]) -> Client:
+        """Open a WebSocket.
+
+        Raises:
+            ConnectionError: the server refused it.
+        """
+        line = await Line.open(target)
+        if line is None:
+            raise ConnectionError(f"an honest client was refused: {dict(target.outcomes)}")
+        sock, data = line.detach()
+        _, client = await asyncio.get_running_loop().create_connection(lambda: cls(delays), sock=sock)
+        client.data_received(data)
+        return client
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = transport  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Note the end."""
+        self.is_closed = True
+
+    def data_received(self, data: bytes) -> None:
+        """Look for times in what came."""
+        data = self._kept + data
+        now = time.monotonic()
+        start = data.find(BEGINNING)
+        while start >= 0 and (end := data.find(b'"', start + len(BEGINNING))) >= 0:
+            self._delays.append(now - float(data[start + len(BEGINNING) : end]))
+            start = data.find(BEGINNING, end)
+        self._kept = data[start if start >= 0 else 1 - len(BEGINNING) :]
+
+    def say(self, text: str) -> None:
+        """Send a message."""
+        self._transport.write(frame(FIN | TEXT, json.dumps({"text": text}).encode()))
+
+    def leave(self) -> None:
+        """End the connection without a word."""
+        self._transport.abort()
 
 
 @dataclass
@@ -28,17 +88,16 @@ class Room:
     members: int
     openings_per_second: float = OPENINGS_PER_SECOND
     delays: list[float] = field(default_factory=list)
-    _clients: list[Line] = field(default_factory=list)
-    _readers: list[asyncio.Task[None]] = field(default_factory=list)
+    _clients: list[Client] = field(default_factory=list)
 
     async def open(self) -> None:
-        """Have all of them join."""
+        """Have all of them join.
+
+        Raises:
+            ConnectionError: the server refused one.
+        """
         for _ in range(self.members):
-            line = await Line.open(self.target)
-            if line is None:
-                raise ConnectionError(f"an honest client was refused: {dict(self.target.outcomes)}")
-            self._clients.append(line)
-            self._readers.append(asyncio.ensure_future(self._hear(line)))
+            self._clients.append(await Client.join(self.target, self.delays))
             await asyncio.sleep(1 / self.openings_per_second)
 
     async def talk(self, seconds: float, messages_per_second: float) -> None:
@@ -54,30 +113,15 @@ class Room:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             due += 1 / messages_per_second
             speaker = (speaker + 1) % len(self._clients)
-            text = json.dumps({"text": f"at {time.monotonic():.6f}"}).encode()
-            await self._clients[speaker].write(frame(FIN | TEXT, text))
+            self._clients[speaker].say(f"at {time.monotonic():.6f}")
         await asyncio.sleep(0.2)
-        for reader in self._readers:
-            if reader.done():
-                reader.result()
-                raise ConnectionError("an honest client was disconnected")
+        if any(client.is_closed for client in self._clients):
+            raise ConnectionError("an honest client was closed")
 
     def close(self) -> None:
         """Have all of them leave."""
-        for reader in self._readers:
-            reader.cancel()
-        for line in self._clients:
-            line.close()
-
-    async def _hear(self, line: Line) -> None:
-        while (found := await line.frame()) is not None:
-            first, payload = found
-            if first & 0x0F == CLOSE:
-                raise ConnectionError(f"an honest client was closed: {payload!r}")
-            start = payload.find(b'"at ')
-            if start >= 0:
-                sent = float(payload[start + 4 : payload.index(b'"', start + 1)])
-                self.delays.append(time.monotonic() - sent)
+        for client in self._clients:
+            client.leave()
 
 
 def percentile(delays: list[float], share: float) -> float:

@@ -112,20 +112,22 @@ def _daphne(module: str) -> tuple[str, ...]:
     )
 
 
-def _chat(broker: str) -> tuple[str, ...]:
+def _serve(*what: str) -> tuple[str, ...]:
     return (
-        *("{python}", "-m", "roomcast", "serve", "--port", "{port}", "--broker", broker),
+        *("{python}", "-m", "roomcast", "serve", *what, "--port", "{port}"),
         *("--log-level", "warning", "--no-limits"),  # all come from one address
     )
 
 
+def _chat(broker: str) -> tuple[str, ...]:
+    return _serve("--broker", broker)
+
+
 _UVICORN = ("uvicorn", "uvloop", "httptools")
-_PROTOCOL = "roomcast.server.uvicorn:WebSocketProtocol"
-_HTTP = "roomcast.server.http:HTTPProtocol"
 _OURS = {
-    App.ECHO: _uvicorn(_PROTOCOL, "echo:application", "--lifespan", "off", http=_HTTP),
+    App.ECHO: _serve("echo:application"),
     App.ROOMS: _chat("memory://"),
-    App.CROWD: _uvicorn(_PROTOCOL, "quiet:application", http=_HTTP),
+    App.CROWD: _serve("quiet:application"),
 }
 
 SERVERS = (

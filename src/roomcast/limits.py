@@ -26,8 +26,8 @@ __all__ = ["NUMBERS", "Admissions", "Denial", "Limits", "Reason", "address_of", 
 
 MAX_ADDRESSES = 20_000
 """Of how many addresses it is known how fast they came lately: of those that came last."""
-FAULT = 10
-"""How many handshakes it counts to have had a connection ended for what came over it."""
+FAULT_SECONDS = 2.0
+"""How many seconds' worth of handshakes an address loses for a connection that was ended for what came over it."""
 WARNING = jsontext.dumps(
     {"type": "error", "message": "Too much at once: send less, or the server ends the connection."}
 )
@@ -46,8 +46,8 @@ class Limits:
         max_connections_per_address: how many of them may come from one address; then 429.
         handshakes_per_second: how many connections an address may open in a second, and four times that at once;
             then 429.
-        messages_per_second: how many messages a connection may send in a second, and four times that at once; then
-            a warning, then 4029.
+        messages_per_second: how many messages a connection may send in a second, and four times that at once,
+            where it was quiet for four seconds; then a warning, then 4029.
         bytes_per_second: how many bytes a connection may send in a second, and four times that at once; then a
             warning, then 4029.
         warning: the message that warns; None warns nobody.
@@ -175,13 +175,12 @@ class Admissions:
             del self._addresses[address]
 
     def charge(self, address: str | None) -> None:
-        """Count a connection that was ended for what its peer did as `FAULT` more handshakes of its address.
+        """Take `FAULT_SECONDS` of handshakes from the address of one that was ended for what its peer did.
 
         Else, who breaks the rules could do so again at once, and as often as it may connect.
         """
-        rate = self._limits.handshakes_per_second
-        if rate is not None and address is not None and address in self._arrivals:
-            self._arrivals[address] += FAULT / rate
+        if address is not None and address in self._arrivals:
+            self._arrivals[address] += FAULT_SECONDS
 
     def _wait(self, address: str) -> float:
         """Count a handshake, and give for how many seconds its address should have waited before it.

@@ -10,6 +10,7 @@ from roomcast.protocol.connection import Connection
 from roomcast.protocol.handshake import Refusal, denial_head
 from roomcast.protocol.sending import Role
 from roomcast.server.events import body_of, headers_of, misplaced, status_of, subprotocol_of
+from roomcast.server.settings import UNLIMITED
 from roomcast.tally import tally
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from roomcast.server.session import Session
     from roomcast.server.upkeep import Upkeep
 
-UNLIMITED = 1 << 62
-"""More than there can be, and still a number that C has."""
 MAX_EARLY_BYTES = 64 * 1024
 """How much a client may send before its handshake is answered; by RFC 6455 it sends nothing."""
 

@@ -45,8 +45,8 @@ class Settings:
         deflate: what is wanted of permessage-deflate.
     """
 
-    inbound_bytes: int = 256 * 1024
-    outbound_bytes: int = 1024 * 1024
+    inbound_bytes: int | None = 256 * 1024
+    outbound_bytes: int | None = 1024 * 1024
     max_fragments: int | None = DEFAULT_MAX_FRAGMENTS
     max_control_frames: int | None = DEFAULT_MAX_CONTROL_FRAMES
     max_url_bytes: int | None = 8 * 1024
@@ -54,9 +54,9 @@ class Settings:
     max_waiting: int | None = 4096
     request_timeout: float | None = 10.0
     message_timeout: float | None = 60.0
-    handshake_timeout: float = 10.0
-    send_timeout: float = 20.0
-    close_timeout: float = 10.0
+    handshake_timeout: float | None = 10.0
+    send_timeout: float | None = 20.0
+    close_timeout: float | None = 10.0
     drain: float = 10.0
     deflate: DeflateOptions = field(default_factory=DeflateOptions)
 
@@ -103,7 +103,13 @@ NUMBERS: dict[str, type[int | float]] = {
 """The settings that are numbers, and of which kind."""
 
 CAN_BE_OFF = frozenset(setting.name for setting in fields(Settings) if "None" in str(setting.type))
-"""The settings that can be None: the others bound what waits, and must have a bound."""
+"""The settings that can be None."""
+
+KEPT = frozenset({"inbound_bytes", "outbound_bytes", "handshake_timeout", "send_timeout", "close_timeout"})
+"""The settings that bound what waits. `--no-limits` leaves them: else a load test would measure another server."""
+
+UNLIMITED = 1 << 62
+"""What has no limit has this: more than there can be, and still a number that C has."""
 
 
 def read_number(what: str, text: str, number: type[int | float], *, can_be_off: bool) -> int | float | None:

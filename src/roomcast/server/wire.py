@@ -14,6 +14,7 @@ from roomcast.protocol.events import Close
 from roomcast.server.inbox import Inbox
 from roomcast.server.outbox import Outbox
 from roomcast.server.rate import OVER
+from roomcast.server.settings import UNLIMITED
 from roomcast.server.waiters import Waiters
 from roomcast.tally import Traffic
 
@@ -70,7 +71,7 @@ class Wire:
         self._outbox: Outbox = None  # type: ignore[assignment]
         self._connection: Connection = None  # type: ignore[assignment]
         self._is_open = False
-        self._inbox = Inbox(upkeep.loop, upkeep.settings.inbound_bytes)
+        self._inbox = Inbox(upkeep.loop, upkeep.settings.inbound_bytes or UNLIMITED)
         self._unread = b""
         self._reading_paused = False
         self._may_be_deflated = False
@@ -91,7 +92,7 @@ class Wire:
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
         """Take the transport."""
         self._transport = transport
-        self._outbox = Outbox(transport, self._upkeep.flusher, self._upkeep.settings.outbound_bytes)
+        self._outbox = Outbox(transport, self._upkeep.flusher, self._upkeep.settings.outbound_bytes or UNLIMITED)
 
     # What comes.
 

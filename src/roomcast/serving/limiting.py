@@ -66,6 +66,7 @@ class Limited:
         default: what holds unless told otherwise.
         can_be_off: whether it may be `off`.
         text: what it bounds.
+        is_kept: whether it holds in spite of `--no-limits`.
     """
 
     flag: str
@@ -73,6 +74,7 @@ class Limited:
     default: float | int | None
     can_be_off: bool
     text: str
+    is_kept: bool = False
 
     @property
     def name(self) -> str:
@@ -100,6 +102,7 @@ LIMITED: tuple[Limited, ...] = (
             getattr(Settings(), name),
             name in settings.CAN_BE_OFF,
             text,
+            is_kept=name in settings.KEPT,
         )
         for name, text in SERVED.items()
     ),
@@ -157,7 +160,7 @@ def export(ctx: click.Context, chosen: dict[str, Any]) -> None:
     without = chosen["no_limits"]
     for limited in LIMITED:
         is_default = ctx.get_parameter_source(limited.name) is ParameterSource.DEFAULT
-        text = OFF if without and is_default and limited.can_be_off else chosen[limited.name]
+        text = OFF if without and is_default and not limited.is_kept else chosen[limited.name]
         os.environ[f"ROOMCAST_{limited.name.upper()}"] = text
 
 
