@@ -6,6 +6,7 @@
 # make faults  brokers, nodes and the network broken under load, in the long form: ARGS='--rounds 10', ARGS=--help
 # make soak    two nodes and a Redis with much going on for MINUTES (60), and what that leaves of memory and files
 # make bench   what a server costs, beside others, for about 30 minutes: ARGS=--quick for 3, ARGS=--help
+# make bench-brokers  what a publication and a delivery cost through each broker, for about 3 minutes: ARGS=--help
 # make bench-attacks  how long honest clients wait while somebody attacks, for about 7 minutes: ARGS=--help
 # make audit   known vulnerabilities of what is installed
 # make scale   what many nodes take, as measured, simulated and on paper: ARGS=--measure measures again
@@ -27,7 +28,7 @@ MINUTES ?= 60
 PROCESSES ?= 3
 TARGETS ?= $(sort $(basename $(notdir $(wildcard fuzz/*.py))))
 
-.PHONY: run test test-interpreted check conformance faults soak bench scale bench-attacks audit fuzz format clean
+.PHONY: run test test-interpreted check conformance faults soak bench scale bench-brokers bench-attacks audit fuzz format clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/roomcast serve $(ARGS)
@@ -63,6 +64,10 @@ soak: $(VENV)/test.stamp
 bench:
 	@test -n "$(PYTHON)"
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+bench-brokers: $(VENV)/run.stamp
+	@scripts/system-packages
+	@$(BIN)/python -m benchmarks.brokers $(ARGS)
 
 bench-attacks: $(VENV)/run.stamp
 	@$(BIN)/python -m benchmarks.attacks $(ARGS)

@@ -1,10 +1,11 @@
-"""What a publication costs through each broker: python -m benchmarks.brokers [--seconds S] [--brokers A,B]."""
+"""make bench-brokers: what a publication, and a delivery, costs through each broker."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import free_port, running
+from benchmarks import frames
+from benchmarks.installing import compiled
+from benchmarks.load import loading
+from benchmarks.processes import Cores, free_port, running
+from benchmarks.rooms import Room
+from benchmarks.workload import Plan
 from roomcast.rooms.brokers import broker_from_url
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ PAYLOAD = 200
 """Bytes of a publication."""
 PACE = 500
 """Publications a second where it is measured how long each takes."""
+ROOM = Room("room-1000", "Room of 1,000, one in flight", members=1000, in_flight=1)
 SERVER_PATH = "/usr/local/bin:/usr/bin:/usr/sbin:/usr/local/sbin"
 
 
@@ -51,6 +58,7 @@ class Result:
         broker: that of the broker's server.
         median: seconds from a publish to its delivery on another node, in the middle.
         tail: the same, longer than 99 of 100.
+        delivery: CPU of a node of the chat for a delivery in a room of 1,000, in microseconds.
     """
 
     rates: dict[int, float] = field(default_factory=dict)
@@ -58,6 +66,7 @@ class Result:
     broker: dict[int, float] = field(default_factory=dict)
     median: float = 0.0
     tail: float = 0.0
+    delivery: float = 0.0
 
 
 @contextmanager
@@ -128,6 +137,23 @@ async def measure(place: Place, seconds: float) -> Result:
     return result
 
 
+def delivery(url: str, seconds: float) -> float:
+    """Measure what a delivery in a room of 1,000 costs a node of the chat, in microseconds of its CPU."""
+    cores, port = Cores.of_this_machine(), free_port()
+    command = [
+        *(sys.executable, "-m", "roomcast", "serve", "--port", str(port), "--broker", url),
+        *("--log-level", "warning", "--no-limits"),
+    ]
+    request = frames.request(port, deflate=False, path=frames.ROOM_PATH)
+    sent = [message.frame() for message in ROOM.messages]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(command, port, cores.server, folder) as server,
+        loading(compiled("load"), port, cores.load, request, sent) as load,
+    ):
+        return ROOM.measure(server, load, Plan(seconds=seconds, idle_connections=0))["cpu_us"]
+
+
 async def _publish(
     broker: Broker, publishers: int, seconds: float, result: Result, server: ServerProcess | None
 ) -> None:
@@ -159,20 +185,22 @@ async def _publish_in_pace(broker: Broker, seconds: float) -> None:
 
 def table(results: dict[str, Result]) -> Table:
     """Give the results as a table."""
-    shown = Table("broker", *(f"{count} publishing" for count in PUBLISHERS), "p50", "p99", title="Brokers")
+    columns = *(f"{count} publishing" for count in PUBLISHERS), "p50", "p99", "a delivery, room of 1,000"
+    shown = Table("broker", *columns, title="Brokers")
     for name, result in results.items():
         cells = [
             f"{result.rates[count]:,.0f}/s\n{result.node[count]:.1f} µs node"
             + (f"\n{result.broker[count]:.1f} µs server" if result.broker else "")
             for count in PUBLISHERS
         ]
-        shown.add_row(name, *cells, f"{result.median * 1e3:.2f} ms", f"{result.tail * 1e3:.2f} ms")
+        times = f"{result.median * 1e3:.2f} ms", f"{result.tail * 1e3:.2f} ms"
+        shown.add_row(name, *cells, *times, f"{result.delivery:.2f} µs node")
     return shown
 
 
 def main() -> None:
     """Measure the brokers that the command line names, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.brokers", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="make bench-brokers", description=main.__doc__)
     parser.add_argument("--brokers", default=",".join(BROKERS), help="which, with commas between")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each is measured")
     chosen = parser.parse_args()
@@ -182,6 +210,10 @@ def main() -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             place = stack.enter_context(BROKERS[name](folder))
             results[name] = uvloop.run(measure(place, chosen.seconds))
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            place = stack.enter_context(BROKERS[name](folder))
+            results[name].delivery = delivery(place.url, chosen.seconds)
     Console(width=110).print(table(results))
 
 
