@@ -15,15 +15,18 @@ ROOMS = 100
 AT_ONCE = 500
 
 
-def measure_elsewhere() -> dict[str, float]:
-    """Publish in rooms with members on one node, and say what that, another one and the broker spend.
+def measure_elsewhere(busy: int = 1) -> dict[str, float]:
+    """Publish in rooms with members on some nodes, and say what one of those, another one and the broker spend.
 
     Publications follow on each other as fast as they can, so that what a turn of the event loop costs is shared by
     many.
+
+    Args:
+        busy: on how many nodes each room has a member.
     """
     with (
-        fleet(2) as started,
-        closing(Spread(started.ports[1:], ROOMS, 1)),
+        fleet(1 + busy) as started,
+        closing(Spread(started.ports[1:], ROOMS, busy)),
         closing(Spread(started.ports[:1], 1, 1, first=ROOMS)),
     ):
         processes = {"idle": started.nodes[0], "busy": started.nodes[1], "broker": started.broker}

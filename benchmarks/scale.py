@@ -85,6 +85,7 @@ def measure(seconds: float) -> dict[str, Any]:
     )
     print("publications elsewhere", file=sys.stderr, flush=True)
     elsewhere = measure_elsewhere()
+    elsewhere["broker_us_apart"] = measure_elsewhere(APART)["broker_us"]
     return {
         "date": datetime.now(tz=UTC).date().isoformat(),
         "machine": describe(),
@@ -104,8 +105,9 @@ def _busy(costs: Costs, told: dict[str, float]) -> Costs:
     A publication then shares a turn of the event loop with others, and a write to each connection.
     """
     receive = told["busy_us"] - costs.deliver
-    carry = told["broker_us"] - costs.copy
-    return replace(costs, publish=told["publisher_us"], receive=receive, carry=carry)
+    copy = (told["broker_us_apart"] - told["broker_us"]) / (APART - 1)
+    carry = told["broker_us"] - copy
+    return replace(costs, publish=told["publisher_us"], receive=receive, carry=carry, copy=copy)
 
 
 def _run(nodes: int, members: int, seconds: float) -> dict[str, float]:
