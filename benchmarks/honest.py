@@ -11,6 +11,8 @@ from benchmarks.attackers import FIN, TEXT, Line, Target, frame
 
 OPENINGS_PER_SECOND = 30
 """Of 100, so fast, the server lets in all, though they have one address."""
+HEARD_WITHIN = 10.0
+"""Seconds after which each of them is to have heard everything."""
 BEGINNING = b'"at '
 """What stands before the time in a message of theirs."""
 
@@ -27,6 +29,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self, delays: list[float]) -> None:
         self.is_closed = False
+        self.heard = 0
         self._delays = delays
         self._kept = b""
         self._transport: asyncio.WriteTransport = None  # type: ignore[assignment]
@@ -60,6 +63,7 @@ class Client(asyncio.Protocol):
         now = time.monotonic()
         start = data.find(BEGINNING)
         while start >= 0 and (end := data.find(b'"', start + len(BEGINNING))) >= 0:
+            self.heard += 1
             self._delays.append(now - float(data[start + len(BEGINNING) : end]))
             start = data.find(BEGINNING, end)
         self._kept = data[start if start >= 0 else 1 - len(BEGINNING) :]
@@ -89,6 +93,7 @@ class Room:
     openings_per_second: float = OPENINGS_PER_SECOND
     delays: list[float] = field(default_factory=list)
     _clients: list[Client] = field(default_factory=list)
+    _said: int = 0
 
     async def open(self) -> None:
         """Have all of them join.
@@ -104,7 +109,7 @@ class Room:
         """Let them talk in turn.
 
         Raises:
-            ConnectionError: one of them is there no more.
+            ConnectionError: one of them is there no more, or has not heard all of it after `HEARD_WITHIN`.
         """
         end = time.monotonic() + seconds
         due = time.monotonic()
@@ -114,9 +119,17 @@ class Room:
             due += 1 / messages_per_second
             speaker = (speaker + 1) % len(self._clients)
             self._clients[speaker].say(f"at {time.monotonic():.6f}")
-        await asyncio.sleep(0.2)
-        if any(client.is_closed for client in self._clients):
-            raise ConnectionError("an honest client was closed")
+            self._said += 1
+        await self._all_heard()
+
+    async def _all_heard(self) -> None:
+        """Wait until each of them has heard all that was said."""
+        deadline = time.monotonic() + HEARD_WITHIN
+        while sum(client.heard for client in self._clients) < self._said * len(self._clients):
+            if time.monotonic() > deadline or any(client.is_closed for client in self._clients):
+                heard = sorted(client.heard for client in self._clients)
+                raise ConnectionError(f"of {self._said} messages, the honest clients heard {heard}")
+            await asyncio.sleep(0.01)
 
     def close(self) -> None:
         """Have all of them leave."""

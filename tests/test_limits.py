@@ -86,6 +86,30 @@ def test_who_was_ended_for_what_it_did_may_not_come_again_at_once() -> None:
     Admissions(Limits.none()).charge("a")
 
 
+def test_a_connection_that_is_ended_late_costs_as_much() -> None:
+    clock = Clock()
+    admissions = Admissions(Limits(handshakes_per_second=10), clock)
+    assert [admissions.enter("a") for _ in range(3)] == [None] * 3
+    clock.now += 60
+    assert admissions.enter("b") is None  # which forgets those who have been quiet
+    for _ in range(3):
+        admissions.charge("a")
+    assert admissions.enter("a") is not None
+
+
+def test_many_that_are_ended_at_once_do_not_lock_out_their_address_for_long() -> None:
+    clock = Clock()
+    admissions = Admissions(Limits(handshakes_per_second=10), clock)
+    for _ in range(200):
+        admissions.enter("a")
+        admissions.charge("a")
+    denial = admissions.enter("a")
+    assert denial is not None
+    assert denial.retry_after <= 20
+    clock.now += denial.retry_after
+    assert admissions.enter("a") is None
+
+
 def test_less_than_one_connection_in_a_second_is_a_rate_too() -> None:
     clock = Clock()
     admissions = Admissions(Limits(handshakes_per_second=0.1), clock)

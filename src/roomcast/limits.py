@@ -28,6 +28,8 @@ MAX_ADDRESSES = 20_000
 """Of how many addresses it is known how fast they came lately: of those that came last."""
 FAULT_SECONDS = 2.0
 """How many seconds' worth of handshakes an address loses for a connection that was ended for what came over it."""
+MOST_FAULT_SECONDS = 20.0
+"""How many it loses at the most, however many such connections there were: others may have the same address."""
 WARNING = jsontext.dumps(
     {"type": "error", "message": "Too much at once: send less, or the server ends the connection."}
 )
@@ -179,8 +181,12 @@ class Admissions:
 
         Else, who breaks the rules could do so again at once, and as often as it may connect.
         """
-        if address is not None and address in self._arrivals:
-            self._arrivals[address] += FAULT_SECONDS
+        if address is None or self._limits.handshakes_per_second is None:
+            return
+        now = self._clock()
+        full_at = max(now, self._arrivals.get(address, now)) + FAULT_SECONDS
+        self._arrivals[address] = min(full_at, now + MOST_FAULT_SECONDS)
+        self._arrivals.move_to_end(address)
 
     def _wait(self, address: str) -> float:
         """Count a handshake, and give for how many seconds its address should have waited before it.

@@ -136,3 +136,15 @@ async def test_who_publishes_without_end_leaves_every_turn_to_the_others_too() -
     assert went.count("greedy") <= 20 * 2 * 10
     for task in greedy:
         task.cancel()
+
+
+async def test_what_comes_from_elsewhere_does_not_make_what_is_published_here_look_large() -> None:
+    turns = Turns()
+    pace = Pace(1_000_000)
+    pace.delivered(2 * WORK)
+    waiting = [asyncio.create_task(pace.take(1)) for _ in range(20)]
+    for _ in range(WORK // 5):
+        pace.delivered(10)
+    await asyncio.gather(*waiting)
+    assert turns.count <= 6
+    turns.stop()

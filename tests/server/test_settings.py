@@ -13,7 +13,7 @@ from roomcast.errors import ConfigurationError
 from roomcast.server.settings import CAN_BE_OFF, Settings
 from roomcast.server.uvicorn import WebSocketProtocol
 from tests.programs import Program
-from tests.server.peer import opened
+from tests.server.peer import close_frame, opened, text_frame
 from tests.server.serving import Calls
 
 if TYPE_CHECKING:
@@ -76,6 +76,21 @@ def test_half_a_byte_is_named() -> None:
         Settings(send_timeout=-1)
     with pytest.raises(ConfigurationError, match="inbound_bytes is 0"):
         Settings(inbound_bytes=0)
+
+
+async def test_a_server_without_bounds_serves(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CAN_BE_OFF:
+        monkeypatch.setenv(f"ROOMCAST_WS_{name.upper()}", "off")
+    async with serve(Calls(), ws=WebSocketProtocol) as server:
+        peer, call = await opened(server)
+        async with peer:
+            await peer.send("x" * 100_000)
+            event = await call.receive()
+            assert len(event["text"]) == 100_000
+            await call.send({"type": "websocket.send", "text": "y"})
+            assert await peer.frame() == text_frame("y")
+            await call.send({"type": "websocket.close"})
+            assert await peer.frame() == close_frame(1000)
 
 
 async def test_a_server_takes_the_environments_settings(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from unittest.mock import patch
 
+import click
 import pytest
+from click.testing import CliRunner
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from roomcast.serving.limiting import LIMITED, Limited
+from roomcast.serving.limiting import LIMITED, Limited, export, limit_options
 from tests.programs import ROOMCAST, Program, run
 
 APPS = Path(__file__).parents[1] / "apps"
@@ -110,6 +114,25 @@ def test_what_is_off_bounds_nothing(options: list[str], env: dict[str, str]) -> 
         assert opened(url_of(program), stack, 210) == 210
 
 
+def test_what_bounds_what_waits_holds_without_limits_too() -> None:
+    @click.command()
+    @limit_options
+    @click.pass_context
+    def command(ctx: click.Context, **chosen: object) -> None:
+        export(ctx, chosen)
+
+    with patch.dict(os.environ):
+        assert CliRunner().invoke(command, ["--no-limits", "--ws-send-timeout", "off"]).exit_code == 0
+        chosen = {name: os.environ[f"ROOMCAST_{name.upper()}"] for name in (one.name for one in LIMITED)}
+    kept = {name: value for name, value in chosen.items() if value != "off"}
+    assert kept == {
+        "ws_handshake_timeout": "10",
+        "ws_close_timeout": "10",
+        "ws_inbound_bytes": "262144",
+        "ws_outbound_bytes": "1048576",
+    }
+
+
 def test_a_limit_holds_in_each_of_several_workers() -> None:
     with serving("--workers", "2", "--max-connections", "2") as program, ExitStack() as stack:
         program.wait_for_line("Application startup complete", occurrence=2)
@@ -124,7 +147,7 @@ def test_the_size_of_a_message_and_its_rate_are_bounded() -> None:
             assert ended(client, []) == 1009
         with connect(url) as client:
             heard: list[str | bytes] = []
-            for _ in range(41):
+            for _ in range(21):
                 client.send("x")
             while not heard or heard[-1] == "x":
                 heard.append(client.recv(timeout=5))

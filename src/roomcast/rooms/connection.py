@@ -32,13 +32,12 @@ class Connection:
 
     Args:
         ws: the WebSocket, accepted or not yet.
-        bound: how many bytes of messages may wait for it.
+        bound: how many bytes of messages may wait for it; None for as many as the server has it.
         on_close: called with the connection once its outlet has closed, or its end was seen.
     """
 
-    def __init__(self, ws: WebSocket, *, bound: int, on_close: Callable[[Connection], None]) -> None:
+    def __init__(self, ws: WebSocket, *, bound: int | None, on_close: Callable[[Connection], None]) -> None:
         self.ws = ws
-        self.bound = bound
         self.stays: dict[str, Stay] = {}
         self.holds = 0
         """How many have joined with it, and not left by themselves."""
@@ -53,7 +52,8 @@ class Connection:
         self.outlet: Outlet = offered or self._own_outlet  # type: ignore[assignment]  # there is always one
         # A server with an outlet of its own also ends the handler's receive by itself, behind all that has come.
         self.outlet.on_close(self._closed if offered is None else lambda *_: on_close(self))
-        self.outlet.bound = bound
+        if bound is not None:
+            self.outlet.bound = bound
 
     async def accept(self, subprotocol: str | None) -> None:
         """Accept the connection, if it was not yet."""
@@ -142,11 +142,11 @@ class Connections:
     with its last member.
 
     Args:
-        bound: how many bytes of messages may wait for each.
+        bound: how many bytes of messages may wait for each; None for as many as the server has it.
         on_close: called with a connection that is over.
     """
 
-    def __init__(self, bound: int, on_close: Callable[[Connection], None]) -> None:
+    def __init__(self, bound: int | None, on_close: Callable[[Connection], None]) -> None:
         self._bound = bound
         self._on_close = on_close
         self._by_scope: WeakValueDictionary[int, Connection] = WeakValueDictionary()

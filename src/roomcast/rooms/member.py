@@ -182,7 +182,7 @@ class Member:
         position: Position | None,
         held: Backlog[tuple[PreparedMessage, Position | None]],
     ) -> bool:
-        bound = self.connection.bound
+        bound = self._outlet.bound
         if self.closed:
             held.clear()
             return False

@@ -20,8 +20,8 @@ class Pace:
 
     What is published within one turn of the event loop waits for every member, also for those that are not slow at
     all: their writers have had no turn yet. And what it takes to hand it to all of them, nobody else is served. So
-    what is too much for one turn is published in several. Who has to wait goes first in the next turn, in order of
-    coming: else the first of those who publish without end would have every turn for itself.
+    what is too much for one turn is published in several. Who has to wait has a place in the next turn, in order
+    of coming: else the first of those who publish without end would have every turn for itself.
 
     Args:
         turn_bytes: how many bytes are published in one turn. One publication always is, whatever its size.
@@ -35,13 +35,20 @@ class Pace:
         self.turns = 0
         self.deliveries = 0
         self._turn_bytes = turn_bytes
+        self._usual_work = PUBLICATION
+        """How much work a publication was lately."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew, in whatever event loop runs now: with the one before, the end of its last turn has gone."""
         self._is_on = False
         """Whether a turn is, which ends by itself."""
-        self._publications = 0
         self._bytes = 0
         self._work = 0
-        self._usual_work = PUBLICATION
-        """How much work a publication was in the turn before."""
+        self._handed_out = 0
+        """How many publications were handed to members in this turn, from wherever they came."""
+        self._deliveries = 0
+        """To how many members, all together."""
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
 
     async def take(self, size: int) -> None:
@@ -60,13 +67,14 @@ class Pace:
         """Note that a publication was handed to so many members."""
         self._begin()
         self.deliveries += count
+        self._handed_out += 1
+        self._deliveries += count
         self._work += count
 
     def _is_too_much(self, size: int, work: int) -> bool:
         return work >= WORK or (self._bytes > 0 and self._bytes + size > self._turn_bytes)
 
     def _charge(self, size: int) -> None:
-        self._publications += 1
         self._bytes += size + MESSAGE_BYTES
         self._work += PUBLICATION
 
@@ -80,11 +88,11 @@ class Pace:
         if turns_of(loop).is_behind:  # a peer that does not read had others wait, who are not to be full for it
             loop.call_soon(self._end)
             return
-        if self._publications:
-            self._usual_work = self._work // self._publications
-        self._publications = self._bytes = self._work = 0
+        if self._handed_out:
+            self._usual_work = PUBLICATION + self._deliveries // self._handed_out
+        self._bytes = self._work = self._handed_out = self._deliveries = 0
         self._let_in()
-        self._is_on = self._publications > 0 or len(self._waiting) > 0
+        self._is_on = self._work > 0 or len(self._waiting) > 0
         if self._is_on:
             loop.call_soon(self._end)  # behind those who were let in
 

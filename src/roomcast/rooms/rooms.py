@@ -84,7 +84,8 @@ class Rooms(Reader):
             patterns of room names to them, of which the first that matches counts
             (`{"news.*": Retention(…), "*": Retention(…)}`). Without one, what the broker keeps by itself.
         outbox_bytes: how many bytes of messages may wait for one connection. A connection that is over it is
-            closed with code 4020.
+            closed with code 4020. Without it, what the server has (`--ws-outbound-bytes`), and 1 MiB on servers of
+            others.
         rooms_per_connection: how many rooms one connection may be in. Without it, `ROOMCAST_ROOMS_PER_CONNECTION`
             of the environment, where `off` is any number, or else 128.
         members_per_room: how many members a room may have in this process.
@@ -104,7 +105,7 @@ class Rooms(Reader):
         *,
         encoder: Encoder = publications_only,
         retention: Retention | Mapping[str, Retention] | None = None,
-        outbox_bytes: int = OUTBOX_BYTES,
+        outbox_bytes: int | None = None,
         rooms_per_connection: int | None = None,
         members_per_room: int = 100_000,
         linger: float = LINGER,
@@ -113,7 +114,8 @@ class Rooms(Reader):
         if broker is None:
             broker = os.environ.get("ROOMCAST_BROKER", DEFAULT_URL)
         super().__init__(
-            broker_from_url(broker) if isinstance(broker, str) else broker, Pace(turn_bytes=outbox_bytes // 8)
+            broker_from_url(broker) if isinstance(broker, str) else broker,
+            Pace(turn_bytes=(outbox_bytes or OUTBOX_BYTES) // 8),
         )
         self._encoder = check_encoder(encoder)
         self._retentions = Retentions(retention)
@@ -145,6 +147,7 @@ class Rooms(Reader):
                 f"the rooms of this broker are in one process, but {workers} workers serve the app: "
                 "use a broker that several processes share, or --workers 1"
             )
+        self._pace.begin()
         await self._open_broker()
         self._threads.open()
         self._open = True

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 BURST_SECONDS = 4.0
 """A full bucket holds what so many seconds allow."""
 GRACE_SECONDS = 1.0
-"""Who was warned may go on with what so many seconds allow, and who is new may send so many messages at once."""
+"""Who was warned may go on with what so many seconds allow."""
+FIRST_SECONDS = 2.0
+"""Who is new may send as many messages at once as so many seconds allow."""
 
 WITHIN = 0
 """All is well."""
@@ -27,7 +29,7 @@ class Rate:
 
     The clock is asked only where the bucket is empty, which it seldom is: to count a message is a subtraction. So
     after a pause, a connection may send two buckets full at once. A new one has not been quiet yet, and begins
-    with a quarter of the messages: else who is ended for a flood could flood again at once. An empty bucket is a
+    with half of the messages: else who is ended for a flood could flood again at once. An empty bucket is a
     warning first, unless more messages than a full one holds have come along with what emptied it: who sends like
     that reads no warnings. A warning is forgotten where a full bucket has lasted for as long as it takes to fill
     it.
@@ -57,7 +59,7 @@ class Rate:
     ) -> None:
         self._messages_a_second = _NO_LIMIT if messages_per_second is None else messages_per_second
         self._bytes_a_second = _NO_LIMIT if bytes_per_second is None else bytes_per_second
-        self._messages = self._messages_a_second * GRACE_SECONDS
+        self._messages = self._messages_a_second * FIRST_SECONDS
         self._bytes = self._bytes_a_second * BURST_SECONDS
         self._clock = clock
         self._filled_at = clock()

@@ -34,7 +34,7 @@ GUARDED = {
     "max_connections": "WebSockets that may be open.",
     "max_connections_per_address": "WebSockets that may be open from one address.",
     "handshakes_per_second": "WebSockets that an address may open in a second, and 4 times that at once.",
-    "messages_per_second": "Messages that a connection may send in a second, and 4 times that at once.",
+    "messages_per_second": "Messages that a connection may send in a second, and 4 times that after a pause.",
     "bytes_per_second": "Bytes that a connection may send in a second, and 4 times that at once.",
 }
 """What a guard bounds, wherever the app runs."""
@@ -145,7 +145,7 @@ def limit_options(command: AnyFunction) -> AnyFunction:
         "--no-limits",
         is_flag=True,
         type=Switch(),
-        help="Switch off all of the following that are not given: for benchmarks and load tests.",
+        help="Switch off all of the following but the last five, where not given: for load tests.",
         section=SECTION,
     )(command)
 

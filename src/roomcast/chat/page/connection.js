@@ -5,7 +5,7 @@ const FIRST_DELAY = 500;
 const LONGEST_DELAY = 15_000;
 const STABLE_AFTER = 10_000;
 const ANSWER_WITHIN = 8_000;
-const MOST_PENDING = 100;
+const MOST_PENDING = 90;
 const MOST_KEYS = 5_000;
 const NO_EPOCH = "none";
 
