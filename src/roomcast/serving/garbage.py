@@ -7,7 +7,7 @@ import gc
 YOUNG = 20_000
 """After how many new objects the youngest are looked at."""
 MIDDLE = 4
-"""After how many such looks those that outlived one are: ten milliseconds' work, for which all else stands still."""
+"""After how many such looks those that outlived one are: ten milliseconds, in which all else stands still."""
 OLD = 250
 """After how many of those all are, at the earliest."""
 
