@@ -118,7 +118,7 @@ def test_what_bounds_what_waits_holds_without_limits_too() -> None:
     @click.command()
     @limit_options
     @click.pass_context
-    def command(ctx: click.Context, **chosen: object) -> None:
+    def command(ctx: click.Context, /, **chosen: object) -> None:
         export(ctx, chosen)
 
     with patch.dict(os.environ):
