@@ -337,6 +337,21 @@ async def test_an_answer_does_not_wait_for_the_end_of_what_goes_to_thousands() -
         assert sum(1 for transport in room if transport.writes) == slices * SLICE
 
 
+async def test_an_answer_goes_before_what_goes_to_thousands_in_the_same_turn() -> None:
+    loop = Loop()
+    flusher = Flusher(loop)  # type: ignore[arg-type]
+    room = [Transport() for _ in range(4 * SLICE)]
+    for transport in room:
+        transport.outbox = Outbox(transport, flusher, 1000)  # type: ignore[arg-type]
+        assert transport.outbox.offer(b"a", Counting(SlowPolicy.DISCONNECT))
+    other = Transport()
+    other.outbox = Outbox(other, flusher, 1000)  # type: ignore[arg-type]
+    other.outbox.put(b"answer")
+    loop.turn()
+    assert other.writes == [b"answer"]
+    assert sum(1 for transport in room if transport.writes) == SLICE - 1
+
+
 async def stalled(server: Serving) -> tuple[Peer, Call, asyncio.Future[None]]:
     """Open a WebSocket whose peer does not read, and fill what the kernel takes for it."""
     peer, call = await opened(server, receive_buffer=4096)

@@ -6,13 +6,14 @@ cdef Py_ssize_t SLICE
 @cython.final
 cdef class Flusher:
     cdef object _loop
+    cdef list _own
     cdef list _dirty
     cdef object _late
     cdef bint _is_due
     cdef object __weakref__
 
-    cdef mark(self, Outbox outbox)
-    @cython.locals(turn=list, outbox=Outbox, waited=Py_ssize_t)
+    cdef mark(self, Outbox outbox, bint own)
+    @cython.locals(turn=list, fresh=list, outbox=Outbox, waited=Py_ssize_t)
     cpdef flush(self)
     cdef _call(self)
 
@@ -41,7 +42,8 @@ cdef class Outbox:
     cpdef flush_all(self)
     cpdef abort(self)
     cpdef clear(self)
-    cdef _mark(self)
+    cdef _queue(self, bytes frame)
+    cdef _mark(self, bint own)
     @cython.locals(frames=list)
     cdef list _take(self)
     @cython.locals(frames=bytes)

@@ -31,18 +31,28 @@ class Flusher:
         loop: the event loop.
     """
 
-    __slots__ = ("_dirty", "_is_due", "_late", "_loop")
+    __slots__ = ("_dirty", "_is_due", "_late", "_loop", "_own")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._own: list[Outbox] = []
+        """What is for one peer alone. It goes first: what is for a room may be for thousands."""
         self._dirty: list[Outbox] = []
         self._late: deque[Outbox] = deque()
         """What was marked in earlier ticks and has not had its turn."""
         self._is_due = False
 
-    def mark(self, outbox: Outbox) -> None:
-        """Have an outbox written at the end of this tick, or soon after."""
-        self._dirty.append(outbox)
+    def mark(self, outbox: Outbox, own: bool) -> None:
+        """Have an outbox written at the end of this tick, or soon after.
+
+        Args:
+            outbox: it.
+            own: whether it has something for its peer alone.
+        """
+        if own:
+            self._own.append(outbox)
+        else:
+            self._dirty.append(outbox)
         self._call()
 
     def flush(self) -> None:
@@ -53,9 +63,13 @@ class Flusher:
         self._is_due = False
         late = self._late
         waited = min(SLICE, len(late))
-        turn = self._dirty[:SLICE]
-        late.extend(self._dirty[SLICE:])
-        self._dirty = []
+        fresh = self._own
+        self._own = []
+        if self._dirty:
+            fresh += self._dirty
+            self._dirty = []
+        turn = fresh[:SLICE]
+        late.extend(fresh[SLICE:])
         for _ in range(waited):
             turn.append(late.popleft())
         if late:
@@ -124,6 +138,10 @@ class Outbox:
 
     def put(self, frame: bytes) -> None:
         """Queue a frame, whatever waits already: for what must go out, and for who waits by itself."""
+        self._queue(frame)
+        self._mark(own=True)
+
+    def _queue(self, frame: bytes) -> None:
         if self._backlog is not None:
             self._backlog.add(frame, len(frame) + MESSAGE_BYTES)
         else:
@@ -134,12 +152,12 @@ class Outbox:
             else:
                 self._rest.append(frame)
             self._bytes += len(frame)
-        self._mark()
 
     def offer(self, frame: bytes, recipient: Recipient | None = None) -> bool:
         """Queue a frame if it fits the bound, or the recipient's policy makes it fit, and say whether it did."""
         if self._backlog is None and self._bytes + len(frame) <= self.bound:
-            self.put(frame)
+            self._queue(frame)
+            self._mark(own=recipient is None)
             return True
         if not self.paused:
             self.flush()  # much may be said in one tick, and a peer that reads takes it
@@ -148,7 +166,7 @@ class Outbox:
         if not backlog.offer(frame, len(frame) + MESSAGE_BYTES, recipient, self.bound + MESSAGE_BYTES, elsewhere):
             return False
         self._backlog = backlog
-        self._mark()
+        self._mark(own=recipient is None)
         return True
 
     def size(self) -> int:
@@ -212,10 +230,10 @@ class Outbox:
         if self._backlog is not None:
             self._backlog.clear()
 
-    def _mark(self) -> None:
+    def _mark(self, own: bool) -> None:
         if not self._marked and not self.paused:
             self._marked = True
-            self._flusher.mark(self)
+            self._flusher.mark(self, own)
 
     def _take(self) -> list[bytes]:
         """Give what was put in this tick, and have it no more."""
