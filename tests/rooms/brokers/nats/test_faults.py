@@ -6,11 +6,12 @@ import asyncio
 import logging
 import shutil
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from roomcast import BrokerUnavailable, Position
+from roomcast.rooms.brokers.nats.streams import Found, find_or_make
 from tests.brokers.nats_server import NatsServer, needs_nats
 from tests.rooms.guests import DEADLINE, until
 
@@ -151,6 +152,31 @@ async def test_a_server_that_lost_its_newest_messages_gives_no_position_twice(
     assert not (await other.broker.history("r", since=seen[-1])).complete
     assert await other.delivered() == ("r", again, b"other 2")
     assert [payload for _, payload in (await other.broker.history("r")).kept] == [b"1", b"other 2"]
+
+
+async def test_what_comes_while_a_node_connects_again_is_no_sign_of_a_loss(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, other = await opened(), await opened()
+    await other.broker.subscribe("r")
+    before = await node.broker.publish("r", b"1")
+    assert await other.delivered() == ("r", before, b"1")
+
+    async def find_slowly(*arguments: Any) -> Found:
+        found = await find_or_make(*arguments)
+        meanwhile = await node.broker.publish("r", b"2")
+        assert await other.delivered() == ("r", meanwhile, b"2")
+        return found
+
+    monkeypatch.setattr("roomcast.rooms.brokers.nats.broker.find_or_make", find_slowly)
+    assert other.broker._link is not None
+    assert other.broker._link._connection is not None
+    other.broker._link._connection.abort()
+    other.broker._link._lost.set()
+    await other.has_returned()
+    after = await node.broker.publish("r", b"3")
+    assert after == Position(3, before.epoch)
+    assert await other.delivered() == ("r", after, b"3")
 
 
 async def test_who_was_present_on_a_node_that_died_vanishes_on_one_of_the_others(opened: Open) -> None:

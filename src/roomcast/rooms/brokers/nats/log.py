@@ -73,9 +73,9 @@ class Log:
         noted = await self._noted_loss()
         same = self._epochs.begin(found.created, noted, found.age)
         (sequence, said), self._witness = self._witness, (0, "")
-        if not found.last_sequence or (
-            same and sequence and await self._is_lost(sequence, said, found.last_sequence)
-        ):
+        # Asked only now: what came on this connection already may be newer than what was found when it began.
+        last_sequence = (await self.stream.api("STREAM.INFO"))["state"]["last_seq"]
+        if not last_sequence or (same and sequence and await self._is_lost(sequence, said, last_sequence)):
             expected = {EXPECTED: str(noted.sequence if noted else 0)}
             with suppress(Refused):  # another node was first
                 await self.stream.put(self._subjects.loss, secrets.token_hex(6).encode(), expected)

@@ -35,13 +35,11 @@ class Found(NamedTuple):
 
     Attributes:
         created: when the log was made.
-        last_sequence: the number of its newest message.
         age: for how many seconds it stores everything.
         presence_ttl: for how many seconds a sign of life is remembered.
     """
 
     created: str
-    last_sequence: int
     age: float
     presence_ttl: float
 
@@ -80,7 +78,7 @@ async def find_or_make(
         )
     age = log_info["config"]["max_age"] / 1e9 or math.inf
     ttl = nodes_info["config"]["max_age"] / 1e9
-    return Found(log_info["created"], log_info["state"]["last_seq"], age, ttl)
+    return Found(log_info["created"], age, ttl)
 
 
 async def _settle(stream: Stream, location: Location, wanted: Mapping[str, Any]) -> dict[str, Any]:
