@@ -26,7 +26,7 @@ PACE = 0.02
 """Seconds between two publications of a publisher."""
 BACK_OFF = 0.05
 """Seconds before a client that lost its node, or was refused, tries the next."""
-REST = 7
+REST = 20
 """How many publications such a one sees between two losses."""
 PATIENCE = 45.0
 """Seconds until all must have recovered: a broker's client waits longer and longer between attempts."""
