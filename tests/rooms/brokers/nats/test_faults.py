@@ -154,6 +154,23 @@ async def test_a_server_that_lost_its_newest_messages_gives_no_position_twice(
     assert [payload for _, payload in (await other.broker.history("r")).kept] == [b"1", b"other 2"]
 
 
+async def test_where_the_offsets_were_is_forgotten_with_the_stream(server: NatsServer, opened: Open) -> None:
+    node = await opened(server)
+    await node.broker.subscribe("r")
+    for _ in range(100):
+        await node.broker.publish("s", b"which has the stream's lower numbers")
+    for number in range(20):
+        await node.broker.publish("r", b"%d" % number)
+    await asyncio.to_thread(server.kill)
+    server.forget()
+    await asyncio.to_thread(server.start)
+    await node.has_returned()
+    positions = [await node.broker.publish("r", b"%d" % number) for number in range(40)]
+    history = await node.broker.history("r", since=positions[9])
+    assert [position for position, _ in history.kept] == positions[10:]
+    assert history.complete
+
+
 async def test_what_comes_while_a_node_connects_again_is_no_sign_of_a_loss(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

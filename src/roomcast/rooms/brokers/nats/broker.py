@@ -246,8 +246,7 @@ class NatsBroker(Broker):
         )
         if not self._settled:
             await self._link.subscribe(self._subjects.loss, self._hear_of_loss)
-        await self._log.settle(found)
-        self._forget_ends()
+        self._forget_ends(also_marks=not await self._log.settle(found))
         await self._presence.settle(found.presence_ttl)
         await self._log.stream.catch_up(self._subjects.loss)
         if self._settled:
@@ -258,13 +257,15 @@ class NatsBroker(Broker):
             self._looking = asyncio.create_task(self._log.look_for_loss())
 
     def _lost(self) -> None:
-        self._forget_ends()
+        self._forget_ends(also_marks=True)
         if self.reachable:  # else it is told once all is there
             self._returned()
 
-    def _forget_ends(self) -> None:
+    def _forget_ends(self, *, also_marks: bool) -> None:
         for room in self._rooms.values():
             room.tail = None
+            if also_marks:
+                room.marks.clear()
 
     # Rooms that are in use
 

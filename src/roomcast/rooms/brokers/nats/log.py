@@ -65,11 +65,15 @@ class Log:
         self._witness: tuple[int, str] = (0, "")
         """The newest message that this node has seen, to find it again after a lost connection."""
 
-    async def settle(self, found: Found) -> None:
+    async def settle(self, found: Found) -> bool:
         """Take over the stream as it is on a new connection, and note it there where something was lost.
 
         So it is in a stream that is new: another node may think that it is the one before.
+
+        Returns:
+            Whether all that is known of rooms still holds.
         """
+        before = self._epochs.loss
         noted = await self._noted_loss()
         same = self._epochs.begin(found.created, noted, found.age)
         (sequence, said), self._witness = self._witness, (0, "")
@@ -80,6 +84,7 @@ class Log:
             with suppress(Refused):  # another node was first
                 await self.stream.put(self._subjects.loss, secrets.token_hex(6).encode(), expected)
             self._epochs.begin(found.created, await self._noted_loss(), found.age)
+        return same and before == self._epochs.loss
 
     async def look_for_loss(self) -> None:
         """Take over what another node has noted."""
