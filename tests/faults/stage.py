@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.cluster.cluster import Cluster
@@ -20,7 +19,13 @@ NODES = 2
 
 @asynccontextmanager
 async def set_up(
-    broker: str, folder: Path, *, outage: float, nodes: int = NODES, env: Mapping[str, str] | None = None
+    broker: str,
+    folder: Path,
+    *,
+    outage: float,
+    nodes: int = NODES,
+    env: Mapping[str, str] | None = None,
+    **settings: float,
 ) -> AsyncIterator[Stage]:
     """Start a broker's server and nodes on it.
 
@@ -30,9 +35,13 @@ async def set_up(
         outage: how many seconds a fault lasts that ends by itself.
         nodes: how many nodes.
         env: variables of the nodes' environment, besides those of the tests.
+        settings: of the broker, as its URL has them.
     """
     with SERVERS[broker](folder) as server:
-        url = partial(url_at, server, presence_ttl=PRESENCE_TTL)
+
+        def url(port: int) -> str:
+            return url_at(server, port, presence_ttl=PRESENCE_TTL, **settings)
+
         async with Cluster(server.port, url, env=env) as cluster:
             await asyncio.gather(*(cluster.add() for _ in range(nodes)))
             yield Stage(cluster, server, outage)

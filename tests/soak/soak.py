@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 NODE, SECOND_NODE, REDIS = "node 1", "node 2", "Redis"
 """Who is watched."""
+KEY_TTL = 60
+"""For how many seconds keys are remembered. With an hour, Redis has hundreds of thousands of them in the end, and
+looks through all for what has expired: it finds rooms of megabytes only after minutes, and its memory grows."""
 OUTAGE = 2.0
 """Seconds for which the network is cut."""
 LONG = {NODE: Bounds(6 << 20, 0.05, 4), REDIS: Bounds(128 << 20, 0.05, 8)}
@@ -75,7 +78,7 @@ async def soak(seconds: float, least: int, tell: Callable[[str], None]) -> Resul
     """
     with tempfile.TemporaryDirectory(prefix="roomcast-soak-") as folder:
         async with (
-            set_up("redis", Path(folder), outage=OUTAGE, env=CAREFUL) as stage,
+            set_up("redis", Path(folder), outage=OUTAGE, env=CAREFUL, key_ttl=KEY_TTL) as stage,
             Watch(lambda: _pids(stage)) as watch,
         ):
             result = Result(watch)
