@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from benchmarks.results import TIMES
@@ -28,7 +29,9 @@ VALUE = 108
 ROW = 21
 HEAD = 96
 PANEL_HEAD = 34
-FOOT = 58
+FOOT = 76
+LINE = 140
+"""How many characters fit into a line."""
 
 STYLE = """
   text { font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 13px; fill: #1f2328 }
@@ -113,8 +116,9 @@ def _draw(results: Results, workloads: list[Workload], title: str) -> str:
             lines += _panel(results, panel, MARGIN + column * (PANEL + GAP), top)
         top += max(panel.height for panel in row)
     lines += [
-        _text(MARGIN, height - 36, f"{results.machine}; one core for the server, one for the load."),
-        _text(MARGIN, height - 18, f"{results.date}. {results.how()} Made by: {results.command}"),
+        _text(MARGIN, height - 54, f"{results.machine}; one core for the server, one for the load."),
+        _text(MARGIN, height - 36, f"{results.date}. {results.how()}"),
+        _text(MARGIN, height - 18, f"Made by: {shorten(results.command, LINE, placeholder='...')}"),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"

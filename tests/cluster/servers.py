@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from tests.brokers.nats_server import NatsServer
@@ -60,4 +61,4 @@ SERVERS: Mapping[str, type[Redis | Nats]] = {"redis": Redis, "nats": Nats}
 def url_at(server: Server, port: int, **settings: object) -> str:
     """Give the URL of a broker for a server that is reached through another port."""
     url = server.url.replace(f":{server.port}", f":{port}")
-    return url + "".join(f"{'&' if '?' in url else '?'}{name}={value}" for name, value in settings.items())
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(settings)}" if settings else url
