@@ -21,7 +21,7 @@ from benchmarks import frames
 from benchmarks.installing import compiled
 from benchmarks.load import loading
 from benchmarks.processes import Cores, free_port, running
-from benchmarks.rooms import Room
+from benchmarks.rooms import LARGE
 from benchmarks.workload import Plan
 from roomcast.rooms.brokers import broker_from_url
 
@@ -37,7 +37,6 @@ PAYLOAD = 200
 """Bytes of a publication."""
 PACE = 500
 """Publications a second where it is measured how long each takes."""
-ROOM = Room("room-1000", "Room of 1,000, one in flight", members=1000, in_flight=1)
 SERVER_PATH = "/usr/local/bin:/usr/bin:/usr/sbin:/usr/local/sbin"
 
 
@@ -145,13 +144,13 @@ def delivery(url: str, seconds: float) -> float:
         *("--log-level", "warning", "--no-limits"),
     ]
     request = frames.request(port, deflate=False, path=frames.ROOM_PATH)
-    sent = [message.frame() for message in ROOM.messages]
+    sent = [message.frame() for message in LARGE.messages]
     with (
         tempfile.TemporaryDirectory() as folder,
         running(command, port, cores.server, folder) as server,
         loading(compiled("load"), port, cores.load, request, sent) as load,
     ):
-        return ROOM.measure(server, load, Plan(seconds=seconds, idle_connections=0))["cpu_us"]
+        return LARGE.measure(server, load, Plan(seconds=seconds, idle_connections=0))["cpu_us"]
 
 
 async def _publish(

@@ -232,8 +232,10 @@ def published(server: ServerProcess, load: Load, traffic: Traffic, seconds: floa
     }
 
 
+LARGE = Room("room-1000", "Room of 1,000, one in flight", members=1000, in_flight=1, is_brief=False)
+
 ROOMS: tuple[Workload, ...] = (
-    Room("room-1000", "Room of 1,000, one in flight", members=1000, in_flight=1, is_brief=False),
+    LARGE,
     Room("room-100", "Room of 100, eight in flight", members=100, in_flight=8, publishers=8),
     Deflated(),
     Deaf(),

@@ -76,10 +76,10 @@ def _asgi(start: Callable[[str], tuple[str, ...]]) -> dict[App, tuple[str, ...]]
     return {App.ECHO: start("echo"), App.ROOMS: start("room"), App.CROWD: start("room")}
 
 
-def _uvicorn(websockets: str, app: str, *more: str, http: str = "httptools") -> tuple[str, ...]:
+def _uvicorn(websockets: str, app: str, *more: str) -> tuple[str, ...]:
     return (
         *("{python}", "-m", "uvicorn", app, "--app-dir", "{apps}", "--port", "{port}"),
-        *("--ws", websockets, "--loop", "uvloop", "--http", http),
+        *("--ws", websockets, "--loop", "uvloop", "--http", "httptools"),
         *("--no-access-log", "--log-level", "warning", *more),
     )
 

@@ -53,13 +53,12 @@ class Pace:
 
     async def take(self, size: int) -> None:
         """Wait for a turn that a publication of `size` bytes can be made in. It is to be made at once then."""
+        self._begin()
         if self._waiting or self._is_too_much(size, self._work):
             place = asyncio.get_running_loop().create_future()
             self._waiting.append((place, size))
-            self._begin()
             await place
         else:
-            self._begin()
             self._charge(size)
         self.turns += 1
 

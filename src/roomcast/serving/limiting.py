@@ -64,7 +64,6 @@ class Limited:
         flag: such as `--max-connections`.
         number: `int`, or `float` where it may have a fraction.
         default: what holds unless told otherwise.
-        can_be_off: whether it may be `off`.
         text: what it bounds.
         is_kept: whether it holds in spite of `--no-limits`.
     """
@@ -72,7 +71,6 @@ class Limited:
     flag: str
     number: type[int | float]
     default: float | int | None
-    can_be_off: bool
     text: str
     is_kept: bool = False
 
@@ -86,13 +84,10 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-ROOMS = Limited("--rooms-per-connection", int, ROOMS_PER_CONNECTION, True, "Rooms that a connection may be in.")
-MESSAGE = Limited("--max-message-size", int, MAX_MESSAGE_SIZE, True, "Bytes that a message may have.")
+ROOMS = Limited("--rooms-per-connection", int, ROOMS_PER_CONNECTION, "Rooms that a connection may be in.")
+MESSAGE = Limited("--max-message-size", int, MAX_MESSAGE_SIZE, "Bytes that a message may have.")
 LIMITED: tuple[Limited, ...] = (
-    *(
-        Limited(_flag(name), limits.NUMBERS[name], getattr(Limits(), name), True, text)
-        for name, text in GUARDED.items()
-    ),
+    *(Limited(_flag(name), limits.NUMBERS[name], getattr(Limits(), name), text) for name, text in GUARDED.items()),
     MESSAGE,
     ROOMS,
     *(
@@ -100,7 +95,6 @@ LIMITED: tuple[Limited, ...] = (
             f"--ws{_flag(name)[1:]}",
             settings.NUMBERS[name],
             getattr(Settings(), name),
-            name in settings.CAN_BE_OFF,
             text,
             is_kept=name in settings.KEPT,
         )
@@ -123,7 +117,7 @@ class _Limit(click.ParamType):  # type: ignore[type-arg]  # of click's newer ver
             click.BadParameter: it is none, or out of bounds.
         """
         try:
-            read_number("", str(value), self._limited.number, can_be_off=self._limited.can_be_off)
+            read_number("", str(value), self._limited.number, can_be_off=True)
         except ConfigurationError as error:
             self.fail(f"{value!r} is none: {str(error).rpartition(': ')[2]}", param, ctx)
         return str(value)
