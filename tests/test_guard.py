@@ -138,7 +138,7 @@ async def flooded(url: str) -> tuple[list[str], int, str]:
 
     async def flood() -> None:
         with contextlib.suppress(ConnectionClosed):
-            for _ in range(22):
+            for _ in range(12):
                 await client.send("x")
             await warned.wait()
             for _ in range(20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -102,6 +103,48 @@ def test_a_tab_in_a_browser_that_was_offline_says_so_and_shows_what_it_missed_on
     context.set_offline(False)
     connected(ada)
     expect(messages(ada)).to_have_text(["before", "missed one", "missed two", "typed offline"])
+    expect(ada.locator('[data-pending="true"]')).to_have_count(0)
+
+
+def test_much_that_waits_is_sent_in_order_and_no_faster_than_the_server_takes_it(
+    chat: Chat, proxy: Proxy, far: Tabs, tabs: Tabs
+) -> None:
+    chat.kill()
+    chat.start("--messages-per-second", "25")  # all at once would be a flood
+    ada, bob = far.open(name="Ada"), tabs.open(name="Bob")
+    proxy.cut()
+    disconnected(ada)
+    waiting = [f"typed offline {number}" for number in range(65)]
+    for text in waiting:
+        say(ada, text)
+    expect(ada.locator('[data-pending="true"]')).to_have_count(65)
+    proxy.mend()
+    expect(messages(bob).last).to_have_text(re.compile(r"typed offline [135]9"), timeout=30_000)
+    say(ada, "typed meanwhile")
+    expect(messages(bob)).to_have_text([*waiting, "typed meanwhile"], timeout=30_000)
+    expect(ada.locator('[data-pending="true"]')).to_have_count(0)
+    assert texts(ada) == texts(bob)
+    expect(ada.get_by_test_id("error")).to_be_hidden()
+
+
+def test_much_that_waits_for_another_room_is_brought_there(
+    chat: Chat, proxy: Proxy, far: Tabs, tabs: Tabs
+) -> None:
+    chat.kill()
+    chat.start("--messages-per-second", "25")
+    ada, bob = far.open(name="Ada"), tabs.open(name="Bob")
+    proxy.cut()
+    disconnected(ada)
+    waiting = [f"typed offline {number}" for number in range(45)]
+    for text in waiting:
+        say(ada, text)
+    ada.get_by_test_id("new-room-input").fill("elsewhere")
+    ada.get_by_test_id("new-room-input").press("Enter")
+    proxy.mend()
+    expect(messages(bob)).to_have_text(waiting, timeout=30_000)
+    expect(ada).to_have_title("elsewhere · Roomcast")
+    ada.go_back()
+    expect(messages(ada)).to_have_text(waiting)
     expect(ada.locator('[data-pending="true"]')).to_have_count(0)
 
 

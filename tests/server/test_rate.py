@@ -46,7 +46,7 @@ def test_a_burst_is_taken_then_warned_about_then_over() -> None:
     clock = Clock()
     bucket = rate(10, None, clock)
     clock.now += 4
-    assert [bucket.take(1, 5) for _ in range(21)] == [WITHIN] * 21  # a new one has 20, and fills when it is empty
+    assert [bucket.take(1, 5) for _ in range(11)] == [WITHIN] * 11  # a new one has 10, and fills when it is empty
     verdicts = [bucket.take(1, 5) for _ in range(60)]
     assert verdicts[:39] == [WITHIN] * 39
     assert verdicts[39] == WARN
@@ -56,19 +56,19 @@ def test_a_burst_is_taken_then_warned_about_then_over() -> None:
 
 def test_a_new_connection_has_less() -> None:
     bucket = rate(10, None, Clock())
-    verdicts = [bucket.take(1, 5) for _ in range(32)]
-    assert verdicts == [WITHIN] * 20 + [WARN] + [WITHIN] * 10 + [OVER]
+    verdicts = [bucket.take(1, 5) for _ in range(22)]
+    assert verdicts == [WITHIN] * 10 + [WARN] + [WITHIN] * 10 + [OVER]
 
 
 def test_a_flood_that_comes_at_once_gets_no_warning() -> None:
-    assert rate(10, None, Clock()).take(60, 0) == WARN
-    assert rate(10, None, Clock()).take(61, 0) == OVER
+    assert rate(10, None, Clock()).take(50, 0) == WARN
+    assert rate(10, None, Clock()).take(51, 0) == OVER
 
 
 def test_who_slows_down_after_the_warning_is_warned_again_before_the_end() -> None:
     clock = Clock()
     bucket = rate(10, None, clock)
-    assert [bucket.take(1, 0) for _ in range(21)][-1] == WARN
+    assert [bucket.take(1, 0) for _ in range(11)][-1] == WARN
     for _ in range(200):
         clock.now += 0.2
         assert bucket.take(1, 0) == WITHIN
@@ -110,10 +110,10 @@ async def test_a_flood_of_messages_is_warned_about_and_then_ended(serve: Serve) 
         peer, call = await opened(server)
         async with peer:
             call.outlet.limit_rate(rate(10, None, asyncio.get_running_loop().time), "slow down")
-            for number in range(21):
+            for number in range(11):
                 await peer.send(str(number))
             assert await peer.frame() == text_frame("slow down")
-            for number in range(21):
+            for number in range(11):
                 assert (await call.receive())["text"] == str(number)
             await peer.write(message_frame("x") * 1000)
             assert await peer.frame() == TOO_FAST
@@ -130,7 +130,7 @@ async def test_what_waits_of_a_flood_is_dropped(serve: Serve) -> None:
         peer, call = await opened(server)
         async with peer:
             call.outlet.limit_rate(rate(10, None, asyncio.get_running_loop().time), None)
-            await peer.write(message_frame("a") * 21)
+            await peer.write(message_frame("a") * 11)
             assert (await call.receive())["text"] == "a"
             await peer.write(message_frame("b") * 500)
             assert await peer.frame() == TOO_FAST
@@ -177,7 +177,7 @@ async def test_eight_fragments_count_as_a_message(serve: Serve) -> None:
             message = (
                 frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"x" * 50, fin=False) * 6 + frame(CONTINUATION)
             )
-            for _ in range(20):  # each counts as two
+            for _ in range(5):  # each counts as two
                 await peer.write(message)
                 await turn()
             await peer.write(message)

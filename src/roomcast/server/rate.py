@@ -11,7 +11,7 @@ BURST_SECONDS = 4.0
 """A full bucket holds what so many seconds allow."""
 GRACE_SECONDS = 1.0
 """Who was warned may go on with what so many seconds allow."""
-FIRST_SECONDS = 2.0
+FIRST_SECONDS = 1.0
 """Who is new may send as many messages at once as so many seconds allow."""
 
 WITHIN = 0
@@ -29,7 +29,7 @@ class Rate:
 
     The clock is asked only where the bucket is empty, which it seldom is: to count a message is a subtraction. So
     after a pause, a connection may send two buckets full at once. A new one has not been quiet yet, and begins
-    with half of the messages: else who is ended for a flood could flood again at once. An empty bucket is a
+    with a quarter of the messages: else who is ended for a flood could flood again at once. An empty bucket is a
     warning first, unless more messages than a full one holds have come along with what emptied it: who sends like
     that reads no warnings. A warning is forgotten where a full bucket has lasted for as long as it takes to fill
     it.

@@ -1,8 +1,9 @@
 /** The chat: one room at a time, under one name. */
 
 import { Composer } from "/composer.js";
-import { Connection, deliverTo, Identity, Kept, Outbox, Received, socketAddress } from "/connection.js";
+import { Connection, deliverTo, Identity, Kept, Received, socketAddress } from "/connection.js";
 import { Members, RoomList } from "/lists.js";
+import { Outbox, Portions } from "/outbox.js";
 import { Status } from "/status.js";
 import { Token } from "/token.js";
 import { addressOf, byId, Log, roomOfAddress, tint } from "/view.js";
@@ -60,6 +61,7 @@ class Chat {
   #visited = new Kept("localStorage", "rooms", []);
   #drafts = new Kept("sessionStorage", "drafts", []);
   #outbox = new Outbox(new Kept("sessionStorage", "pending", []));
+  #portions = new Portions((messages) => this.#send(messages));
   #log = new Log((key) => this.#discard(key));
   #members = new Members((count) => this.#countHere(count));
   #token = new Token((token) => this.#enterToken(token), () => this.#status.askForToken());
@@ -76,7 +78,7 @@ class Chat {
   #room;
   #selfId;
   #activeRooms = [];
-  #resent = [];
+  #unanswered = 0;
   #hasUnsent = false;
   #freshToken;
   #isUnseenTold = false;
@@ -192,6 +194,7 @@ class Chat {
 
   #welcomed({ id, members, count, rooms, position, recovered, may = EVERYTHING, name = null, expires = null }) {
     this.#selfId = id;
+    this.#unanswered = 0;
     this.#remember(this.#room);
     this.#takeStanding(may, name, expires);
     if (this.#received.resume(position, recovered)) this.#log.addGap(MISSING);
@@ -224,14 +227,16 @@ class Chat {
     this.#status.tokenTaken();
   }
 
-  /**
-   * Send again what has no echo. What had arrived before is not echoed again, but the server answers in order: once
-   * it has told the rooms, it has sent what was missed, and has taken all that was sent before.
-   */
+  /** Send again what has no echo. */
   #sendPending() {
     this.#hasUnsent = false;
-    this.#resent = this.#outbox.in(this.#room);
-    for (const { key, text } of this.#resent) {
+    this.#portions.begin(this.#outbox.in(this.#room));
+  }
+
+  /** The server answers in order: once it has told the rooms, it has sent what was missed, and taken these. */
+  #send(messages) {
+    if (!this.#connection.isConnected) return;
+    for (const { key, text } of messages) {
       this.#log.markUnsent(key, false);
       this.#connection.send({ text, key });
     }
@@ -239,14 +244,13 @@ class Chat {
   }
 
   #deliverElsewhere(room) {
-    const messages = this.#outbox.in(room);
-    deliverTo(room, this.#identity.chosen, this.#token.subprotocols, messages, () => {
+    deliverTo(room, this.#identity.chosen, this.#token.subprotocols, this.#outbox.in(room), (messages) => {
       for (const { key } of messages) this.#outbox.settle(room, key);
     });
   }
 
   #heard(message) {
-    this.#outbox.settle(this.#room, message.key);
+    this.#settle(message.key);
     if (!this.#received.isNew(message)) return;
     const own = this.#identity.wrote(message);
     this.#log.add({ ...message, own });
@@ -264,7 +268,8 @@ class Chat {
   #counted(rooms) {
     this.#received.caughtUp();
     this.#log.settled();
-    for (const message of this.#resent.splice(0)) this.#heard(message);
+    this.#unanswered -= 1;
+    if (this.#unanswered === 0) for (const message of this.#portions.taken()) this.#heard(message);
     this.#activeRooms = rooms;
     this.#showRooms();
   }
@@ -277,12 +282,12 @@ class Chat {
       return;
     }
     if (code === FORBIDDEN && key !== undefined) {
-      this.#outbox.settle(this.#room, key);
+      this.#settle(key);
       this.#log.removePending(key);
       this.#warn(message);
       return;
     }
-    this.#resent = this.#resent.filter((other) => other.key !== key);
+    this.#portions.drop(key);
     const waits = this.#outbox.in(this.#room).some((other) => other.key === key);
     this.#hasUnsent ||= waits;
     this.#log.markUnsent(key, true);
@@ -308,12 +313,19 @@ class Chat {
     this.#outbox.add(this.#room, message);
     this.#log.addPending(message);
     this.#log.scrollToBottom();
-    if (this.#connection.isConnected) this.#connection.send({ text, key: message.key });
+    if (this.#portions.isUnderWay) this.#portions.add(message);
+    else if (this.#connection.isConnected) this.#connection.send({ text, key: message.key });
     return true;
   }
 
-  #discard(key) {
+  /** Nothing is to be sent any more for `key`. */
+  #settle(key) {
     this.#outbox.settle(this.#room, key);
+    this.#portions.drop(key);
+  }
+
+  #discard(key) {
+    this.#settle(key);
     this.#log.removePending(key);
     this.#composer.focus();
   }
@@ -339,7 +351,9 @@ class Chat {
   }
 
   #askForRooms(within) {
-    if (this.#connection.isConnected) this.#connection.ask({ type: "rooms" }, within);
+    if (!this.#connection.isConnected) return;
+    this.#unanswered += 1;
+    this.#connection.ask({ type: "rooms" }, within);
   }
 
   /** The room's own count is fresher than the list's. */

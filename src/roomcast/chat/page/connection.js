@@ -1,11 +1,13 @@
 /** The way to the server and back: who writes, a WebSocket that returns when it is lost, each message once. */
 
+import { Portions } from "/outbox.js";
+
 const SUBPROTOCOL = "roomcast.chat.v1";
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 15_000;
 const STABLE_AFTER = 10_000;
 const ANSWER_WITHIN = 8_000;
-const MOST_PENDING = 90;
+const DELIVER_WITHIN = 15_000;
 const MOST_KEYS = 5_000;
 const NO_EPOCH = "none";
 
@@ -70,21 +72,24 @@ export function socketAddress(room, name, since) {
 const offer = (tokens) => [SUBPROTOCOL, ...tokens];
 
 /**
- * Bring what waits for a room that is not open any more there, by a connection of its own. The server answers in
- * order: once it has told the rooms, it has taken all that was sent before. What fails waits on.
+ * Bring what waits for a room that is not open any more there, by a connection of its own; `onDelivered` is called
+ * with the messages that the server has taken. What fails waits on.
  */
 export function deliverTo(room, name, tokens, messages, onDelivered) {
   const socket = new WebSocket(socketAddress(room, name, `0.${NO_EPOCH}`), offer(tokens));
-  const giveUp = setTimeout(() => socket.close(DONE), ANSWER_WITHIN);
+  const giveUp = setTimeout(() => socket.close(DONE), DELIVER_WITHIN);
+  const portions = new Portions((portion) => {
+    for (const { key, text } of portion) socket.send(JSON.stringify({ text, key }));
+    socket.send(JSON.stringify({ type: "rooms" }));
+  });
   socket.addEventListener("close", () => clearTimeout(giveUp));
   socket.addEventListener("message", ({ data }) => {
     const { type } = JSON.parse(data);
     if (type === "welcome") {
-      for (const { key, text } of messages) socket.send(JSON.stringify({ text, key }));
-      socket.send(JSON.stringify({ type: "rooms" }));
+      portions.begin(messages);
     } else if (type === "rooms") {
-      onDelivered();
-      socket.close(DONE);
+      onDelivered(portions.taken());
+      if (!portions.isUnderWay) socket.close(DONE);
     } else if (type === "error") {
       socket.close(DONE);
     }
@@ -298,43 +303,6 @@ export class Identity {
   wrote({ key = "", from = "" }) {
     const [client, tab] = key.split("-");
     return client === this.#client.value && (tab === this.#tab.value || (from !== "" && from === this.name));
-  }
-}
-
-/** The messages {key, text, from, time} that have no echo yet, in order, each in the room it was written in. */
-export class Outbox {
-  #kept;
-
-  /** @param kept holds `value`, a list of [room, messages], also over a reload. */
-  constructor(kept) {
-    this.#kept = kept;
-  }
-
-  get rooms() {
-    return this.#kept.value.map(([room]) => room);
-  }
-
-  in(room) {
-    return new Map(this.#kept.value).get(room) ?? [];
-  }
-
-  isFull(room) {
-    return this.in(room).length >= MOST_PENDING;
-  }
-
-  add(room, message) {
-    this.#put(room, [...this.in(room), message]);
-  }
-
-  /** Nothing is to be sent any more for `key`: its echo has come, or its author has discarded it. */
-  settle(room, key) {
-    const others = this.in(room).filter((message) => message.key !== key);
-    if (others.length < this.in(room).length) this.#put(room, others);
-  }
-
-  #put(room, messages) {
-    const rooms = new Map(this.#kept.value).set(room, messages);
-    this.#kept.value = [...rooms].filter(([, waiting]) => waiting.length > 0);
   }
 }
 
