@@ -29,6 +29,7 @@ HOT_PATH = [
     "roomcast.server.wire",
     "roomcast.protocol.connection",
     "roomcast.protocol.frames",
+    "roomcast.protocol.long_frame",
     "roomcast.protocol.masking",
     "roomcast.protocol.message",
     "roomcast.protocol.prepared",

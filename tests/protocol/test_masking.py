@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomcast.protocol.masking import mask, mask_onto
+from roomcast.protocol.masking import mask, mask_onto, unmask_text
 
 
 @given(st.binary(max_size=300), st.binary(min_size=4, max_size=4), st.binary(max_size=9), st.binary(max_size=5))
@@ -11,6 +12,17 @@ def test_every_byte_is_xored_with_its_byte_of_the_key(
     start = len(before) + 4
     masked = mask(before + key + payload + after, start, start + len(payload))
     assert masked == bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+
+
+@given(st.text(max_size=300).map(str.encode) | st.binary(max_size=9), st.binary(min_size=4, max_size=4))
+def test_a_text_is_unmasked_and_decoded(payload: bytes, key: bytes) -> None:
+    masked = b"before" + key + mask(key + payload, 4, 4 + len(payload)) + b"after"
+    text = payload.decode(errors="replace")
+    if text.encode() == payload:
+        assert unmask_text(masked, 10, 10 + len(payload)) == text
+    else:
+        with pytest.raises(UnicodeDecodeError):
+            unmask_text(masked, 10, 10 + len(payload))
 
 
 def test_the_bytes_that_the_interpreter_shares_stay_as_they_are() -> None:

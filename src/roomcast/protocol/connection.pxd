@@ -2,7 +2,8 @@
 cimport cython
 
 from roomcast.protocol.frames cimport FrameHeader, read_header
-from roomcast.protocol.masking cimport mask
+from roomcast.protocol.long_frame cimport LongFrame
+from roomcast.protocol.masking cimport mask, unmask_text
 from roomcast.protocol.message cimport IncomingMessage
 from roomcast.protocol.sending cimport Sender
 
@@ -39,7 +40,7 @@ cdef class Connection(Sender):
     cdef public Py_ssize_t fragments
 
     @cython.locals(
-        events=list, source=cython.p_const_uchar, payload=bytes, first=int, length=Py_ssize_t,
+        events=list, source=cython.p_const_uchar, first=int, length=Py_ssize_t,
         position=Py_ssize_t, start=Py_ssize_t, stop=Py_ssize_t, end=Py_ssize_t, after=Py_ssize_t,
     )
     cpdef list receive_data(self, bytes data)
@@ -47,10 +48,11 @@ cdef class Connection(Sender):
     cpdef bint is_within_message(self)
     cpdef fail(self, error)
     @cython.locals(
-        header=FrameHeader, message=IncomingMessage, payload=bytes, first=int, length=Py_ssize_t,
+        header=FrameHeader, message=IncomingMessage, first=int, length=Py_ssize_t,
         start=Py_ssize_t, stop=Py_ssize_t,
     )
     cdef Py_ssize_t _receive_frame(self, bytes data, Py_ssize_t position, Py_ssize_t end, list events) except -2
+    cdef IncomingMessage _begin_message(self, int first, Py_ssize_t length)
     @cython.locals(message=IncomingMessage, deflated=bint, room=Py_ssize_t)
     cdef _check_order_and_size(self, int first, Py_ssize_t length)
     @cython.locals(stop=Py_ssize_t, turned=Py_ssize_t)
@@ -59,4 +61,5 @@ cdef class Connection(Sender):
     cdef _count_control_frame(self)
     cdef _fail(self, error, Py_ssize_t position, list events)
     cdef _end(self)
+    cdef _message_at(self, int first, bytes data, Py_ssize_t start, Py_ssize_t stop)
     cdef bytes _unmasked(self, bytes data, Py_ssize_t start, Py_ssize_t stop)

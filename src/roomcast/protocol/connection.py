@@ -22,7 +22,8 @@ from roomcast.errors import InvalidFrame, MessageTooBig, ProtocolError, TooManyF
 from roomcast.protocol.closing import close_payload, read_close_payload
 from roomcast.protocol.events import Close, Event, Ping, Pong
 from roomcast.protocol.frames import FIN, RSV1, Opcode, read_header
-from roomcast.protocol.masking import mask
+from roomcast.protocol.long_frame import LongFrame
+from roomcast.protocol.masking import mask, unmask_text
 from roomcast.protocol.message import IncomingMessage
 from roomcast.protocol.sending import Role, Sender
 from roomcast.protocol.utf8 import invalid_text
@@ -203,8 +204,7 @@ class Connection(Sender):
                     and self._message is None
                     and length <= self._max_message_size
                 ):
-                    payload = mask(data, start, stop) if self._mask_bit else data[start:stop]
-                    events.append(payload.decode() if first == _TEXT else payload)
+                    events.append(self._message_at(first, data, start, stop))
                     position = stop
                     continue
                 after = self._receive_frame(data, position, end, events)
@@ -271,13 +271,9 @@ class Connection(Sender):
         message = self._message
         if message is None:
             if stop <= end and first & 0xC0 == FIN:
-                payload = self._unmasked(data, start, stop)
-                events.append(payload.decode() if first == _TEXT else payload)
+                events.append(self._message_at(first, data, start, stop))
                 return stop
-            inflater = self._inflater if first & RSV1 else None
-            message = IncomingMessage(
-                first & 0x0F == Opcode.TEXT, inflater, self._max_message_size, self._max_fragments
-            )
+            message = self._begin_message(first, length)
             self._message = message
         message.begin_fragment()
         self.fragments += 1
@@ -287,6 +283,13 @@ class Connection(Sender):
         self._frame_start = self._read + position
         self._phase = _IN_PAYLOAD
         return self._receive_payload(message, data, start, events)
+
+    def _begin_message(self, first: int, length: int) -> IncomingMessage:
+        is_text = first & 0x0F == Opcode.TEXT
+        if COMPILED and first & FIN and not first & RSV1:
+            return LongFrame(is_text, length)
+        inflater = self._inflater if first & RSV1 else None
+        return IncomingMessage(is_text, inflater, self._max_message_size, self._max_fragments)
 
     def _check_order_and_size(self, first: int, length: int) -> None:
         """Check a data frame against what came before it, and its message against the limit."""
@@ -372,6 +375,12 @@ class Connection(Sender):
         self._message = None
         self._inflater = None
         self._kept = b""
+
+    def _message_at(self, first: int, data: bytes, start: int, stop: int) -> str | bytes:
+        """Return the message that is whole in one frame."""
+        if first == _TEXT:
+            return unmask_text(data, start, stop) if self._mask_bit else data[start:stop].decode()
+        return self._unmasked(data, start, stop)
 
     def _unmasked(self, data: bytes, start: int, stop: int) -> bytes:
         return mask(data, start, stop) if self._mask_bit else data[start:stop]

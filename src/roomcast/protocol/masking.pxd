@@ -1,8 +1,13 @@
 # Types that Cython compiles the module of this name with: see setup.py.
 cimport cython
 
+cdef Py_ssize_t _BLOCK
+
 @cython.locals(size=Py_ssize_t, masked=bytes, source=cython.p_const_uchar, target=cython.p_uchar)
 cpdef bytes mask(bytes data, Py_ssize_t start, Py_ssize_t stop)
+
+@cython.locals(size=Py_ssize_t, source=cython.p_const_uchar, target=cython.p_uchar)
+cpdef unmask_text(bytes data, Py_ssize_t start, Py_ssize_t stop)
 
 @cython.locals(
     size=Py_ssize_t, before=Py_ssize_t,
@@ -14,4 +19,9 @@ cpdef mask_onto(bytearray message, bytes data, Py_ssize_t start, Py_ssize_t stop
     whole=Py_ssize_t, at=Py_ssize_t,
     key0=cython.uchar, key1=cython.uchar, key2=cython.uchar, key3=cython.uchar,
 )
-cdef void _xor_into(unsigned char* target, const unsigned char* source, const unsigned char* key, Py_ssize_t size) noexcept
+cdef void xor_into(unsigned char* target, const unsigned char* source, const unsigned char* key, Py_ssize_t size) noexcept
+
+@cython.locals(done=Py_ssize_t, step=Py_ssize_t, at=Py_ssize_t, bits=cython.uchar)
+cdef Py_ssize_t xor_ascii_into(
+    unsigned char* target, const unsigned char* source, const unsigned char* key, Py_ssize_t size
+) noexcept

@@ -12,6 +12,10 @@ else:
     if cython.compiled:
         from cython.cimports.cpython.bytearray import PyByteArray_Resize
         from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
+        from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA, PyUnicode_New
+
+_BLOCK = 4096
+"""How many bytes are looked at together for one that is not ASCII: they are in the first cache still."""
 
 
 def mask(data: bytes, start: int, stop: int) -> bytes:
@@ -34,9 +38,34 @@ def mask(data: bytes, start: int, stop: int) -> bytes:
         masked: bytes = PyBytes_FromStringAndSize(cython.NULL, size)  # type: ignore[name-defined]
         target: Any = masked
         source += start
-        _xor_into(target, source, source - 4, size)
+        xor_into(target, source, source - 4, size)
         return masked
     return _xor(data[start:stop], data[start - 4 : start])
+
+
+def unmask_text(data: bytes, start: int, stop: int) -> str:
+    """Return the text of `data[start:stop]`, unmasked as `mask` does it.
+
+    ASCII is written where it is to stay, without a copy between.
+
+    Args:
+        data: what holds the key and, right behind it, the payload.
+        start: where the payload starts, at least 4.
+        stop: where the payload stops, at most `len(data)`.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    if cython.compiled:
+        size = stop - start
+        if size > 0:
+            text = PyUnicode_New(size, 127)  # type: ignore[name-defined]
+            source: Any = data
+            target: Any = PyUnicode_1BYTE_DATA(text)  # type: ignore[name-defined]
+            source += start
+            if xor_ascii_into(target, source, source - 4, size) == size:
+                return text  # type: ignore[no-any-return]
+    return mask(data, start, stop).decode()
 
 
 def mask_onto(message: bytearray, data: bytes, start: int, stop: int, key: bytes) -> None:
@@ -60,12 +89,12 @@ def mask_onto(message: bytearray, data: bytes, start: int, stop: int, key: bytes
         source += start
         target += before
         key_bytes: Any = key
-        _xor_into(target, source, key_bytes, size)
+        xor_into(target, source, key_bytes, size)
     else:
         message += _xor(data[start:stop], key)
 
 
-def _xor_into(target: Any, source: Any, key: Any, size: int) -> None:  # noqa: ANN401 - pointers
+def xor_into(target: Any, source: Any, key: Any, size: int) -> None:  # noqa: ANN401 - pointers
     """Write `size` bytes at `source`, XORed, to `target`. Only where this is compiled."""
     key0, key1, key2, key3 = key[0], key[1], key[2], key[3]
     whole = size & ~3
@@ -76,6 +105,21 @@ def _xor_into(target: Any, source: Any, key: Any, size: int) -> None:  # noqa: A
         target[at + 3] = source[at + 3] ^ key3
     for at in range(whole, size):
         target[at] = source[at] ^ key[at & 3]
+
+
+def xor_ascii_into(target: Any, source: Any, key: Any, size: int) -> int:  # noqa: ANN401 - pointers
+    """Do as `xor_into` does until what comes out is not ASCII, and return how much is."""
+    done = 0
+    while done < size:
+        step = min(_BLOCK, size - done)
+        xor_into(target + done, source + done, key, step)
+        bits = 0
+        for at in range(done, done + step):
+            bits |= target[at]
+        if bits > 127:
+            break
+        done += step
+    return done
 
 
 def _xor(data: bytes, key: bytes) -> bytes:

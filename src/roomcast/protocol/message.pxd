@@ -5,7 +5,6 @@ from roomcast.protocol.masking cimport mask_onto
 
 cdef Py_ssize_t _BLOCK
 
-@cython.final
 cdef class IncomingMessage:
     cdef bint _is_text
     cdef bint _is_ascii

@@ -7,7 +7,7 @@ from codecs import utf_8_decode
 from roomcast.errors import InvalidText, UnsupportedData
 
 
-def decoded_until(text: bytearray, start: int) -> int:
+def decoded_until(text: bytearray | memoryview, start: int) -> int:
     """Check the bytes of an unfinished text that came since the last check.
 
     Only whole characters count. The first bytes of one that is not all here yet are checked too, as far as
