@@ -119,7 +119,7 @@ def test_much_that_waits_is_sent_in_order_and_no_faster_than_the_server_takes_it
         say(ada, text)
     expect(ada.locator('[data-pending="true"]')).to_have_count(65)
     proxy.mend()
-    expect(messages(bob).last).to_have_text(re.compile(r"typed offline [135]9"), timeout=30_000)
+    expect(messages(bob).last).to_have_text(re.compile(r"typed offline (14|29|44|59)"), timeout=30_000)
     say(ada, "typed meanwhile")
     expect(messages(bob)).to_have_text([*waiting, "typed meanwhile"], timeout=30_000)
     expect(ada.locator('[data-pending="true"]')).to_have_count(0)

@@ -60,6 +60,11 @@ def test_a_new_connection_has_less() -> None:
     assert verdicts == [WITHIN] * 10 + [WARN] + [WITHIN] * 10 + [OVER]
 
 
+def test_a_new_connection_may_say_one_thing_however_low_the_rate() -> None:
+    bucket = rate(0.5, None, Clock())
+    assert [bucket.take(1, 5) for _ in range(2)] == [WITHIN, WARN]
+
+
 def test_a_flood_that_comes_at_once_gets_no_warning() -> None:
     assert rate(10, None, Clock()).take(50, 0) == WARN
     assert rate(10, None, Clock()).take(51, 0) == OVER

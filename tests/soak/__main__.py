@@ -12,7 +12,7 @@ from tests.soak.plot import draw
 from tests.soak.soak import LONG, Result, soak
 from tests.soak.verdict import LEAST, mib, of_descriptors, of_memory
 
-NOTHING = "Nothing was lost. Redis has what was said in the last minute, and the keys of the last hour"
+NOTHING = "Nothing was lost. Redis has what was said in the last minute, and its keys"
 """What the plot says where there are no problems."""
 
 

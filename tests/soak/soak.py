@@ -29,7 +29,7 @@ OUTAGE = 2.0
 LONG = {NODE: Bounds(6 << 20, 0.05, 4), REDIS: Bounds(128 << 20, 0.05, 8)}
 """How much may come in a soak. A node's heap goes up and down by 2 MiB, as its garbage is collected seldom, and in
 five minutes it still warms up by 3. Redis has what was said in the last minute, which follows how busy the machine
-is, and the keys of the last hour, 0.14 MiB an episode. The second node is not judged: it is always a new one."""
+is, and its keys. The second node is not judged: it is always a new one."""
 SHORT = {NODE: Bounds(24 << 20, 0.05, 8), REDIS: Bounds(128 << 20, 0.05, 16)}
 """How much may come from one episode to the next: only what every client leaves behind is found."""
 SYMPTOMS = (

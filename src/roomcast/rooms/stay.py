@@ -133,6 +133,9 @@ class Stay:
         finally:
             if self._holds:
                 self._holds = False
+                self.member.stay = (
+                    None  # else only the garbage collector would free them, and all of the connection
+                )
                 await self._connections.let_go(self.member.connection)
 
     def end(self) -> asyncio.Task[None]:

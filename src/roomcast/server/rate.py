@@ -12,7 +12,7 @@ BURST_SECONDS = 4.0
 GRACE_SECONDS = 1.0
 """Who was warned may go on with what so many seconds allow."""
 FIRST_SECONDS = 1.0
-"""Who is new may send as many messages at once as so many seconds allow."""
+"""Who is new may send as many messages at once as so many seconds allow, and one at the least."""
 
 WITHIN = 0
 """All is well."""
@@ -59,7 +59,7 @@ class Rate:
     ) -> None:
         self._messages_a_second = _NO_LIMIT if messages_per_second is None else messages_per_second
         self._bytes_a_second = _NO_LIMIT if bytes_per_second is None else bytes_per_second
-        self._messages = self._messages_a_second * FIRST_SECONDS
+        self._messages = max(1.0, self._messages_a_second * FIRST_SECONDS)
         self._bytes = self._bytes_a_second * BURST_SECONDS
         self._clock = clock
         self._filled_at = clock()

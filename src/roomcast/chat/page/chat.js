@@ -203,7 +203,9 @@ class Chat {
     this.#activeRooms = rooms;
     this.#showRooms();
     this.#sendPending();
-    for (const other of this.#outbox.rooms) if (other !== this.#room) this.#deliverElsewhere(other);
+    for (const other of this.#outbox.rooms) {
+      if (other !== this.#room) deliverTo(other, this.#identity.chosen, this.#token.subprotocols, this.#outbox);
+    }
   }
 
   /** What the server lets this page do, under which name, and until when. */
@@ -241,12 +243,6 @@ class Chat {
       this.#connection.send({ text, key });
     }
     this.#askForRooms();
-  }
-
-  #deliverElsewhere(room) {
-    deliverTo(room, this.#identity.chosen, this.#token.subprotocols, this.#outbox.in(room), (messages) => {
-      for (const { key } of messages) this.#outbox.settle(room, key);
-    });
   }
 
   #heard(message) {
@@ -287,8 +283,8 @@ class Chat {
       this.#warn(message);
       return;
     }
-    this.#portions.drop(key);
     const waits = this.#outbox.in(this.#room).some((other) => other.key === key);
+    if (waits) this.#portions.failed(key);
     this.#hasUnsent ||= waits;
     this.#log.markUnsent(key, true);
     this.#warn(waits ? UNSENT : message);

@@ -71,27 +71,28 @@ export function socketAddress(room, name, since) {
 /** What to offer the server, beside the subprotocols that bring a token. */
 const offer = (tokens) => [SUBPROTOCOL, ...tokens];
 
-/**
- * Bring what waits for a room that is not open any more there, by a connection of its own; `onDelivered` is called
- * with the messages that the server has taken. What fails waits on.
- */
-export function deliverTo(room, name, tokens, messages, onDelivered) {
+/** Bring what waits for a room that is not open any more there, by a connection of its own. What fails waits on. */
+export function deliverTo(room, name, tokens, outbox) {
   const socket = new WebSocket(socketAddress(room, name, `0.${NO_EPOCH}`), offer(tokens));
   const giveUp = setTimeout(() => socket.close(DONE), DELIVER_WITHIN);
   const portions = new Portions((portion) => {
-    for (const { key, text } of portion) socket.send(JSON.stringify({ text, key }));
+    const waiting = new Set(outbox.in(room).map(({ key }) => key));
+    for (const { key, text } of portion) if (waiting.has(key)) socket.send(JSON.stringify({ text, key }));
     socket.send(JSON.stringify({ type: "rooms" }));
   });
-  socket.addEventListener("close", () => clearTimeout(giveUp));
+  socket.addEventListener("close", () => {
+    clearTimeout(giveUp);
+    portions.stop();
+  });
   socket.addEventListener("message", ({ data }) => {
-    const { type } = JSON.parse(data);
+    const { type, key } = JSON.parse(data);
     if (type === "welcome") {
-      portions.begin(messages);
+      portions.begin(outbox.in(room));
     } else if (type === "rooms") {
-      onDelivered(portions.taken());
+      for (const taken of portions.taken()) outbox.settle(room, taken.key);
       if (!portions.isUnderWay) socket.close(DONE);
-    } else if (type === "error") {
-      socket.close(DONE);
+    } else if (type === "error" && key !== undefined) {
+      portions.failed(key);
     }
   });
 }

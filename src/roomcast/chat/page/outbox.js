@@ -2,7 +2,7 @@
 
 const MOST_PENDING = 100;
 /** Not more than the server takes from a new connection without a warning (--messages-per-second), question included. */
-const AT_ONCE = 20;
+const AT_ONCE = 15;
 const EVERY = 1_000;
 
 /** The messages {key, text, from, time} that have no echo yet, in order, each in the room it was written in. */
@@ -63,6 +63,7 @@ export class Portions {
 
   /** Send these, and forget any others. */
   begin(messages) {
+    this.stop();
     this.#waiting = [...messages];
     this.#sendNext();
   }
@@ -72,11 +73,24 @@ export class Portions {
     this.#waiting.push(message);
   }
 
-  /** This one is not to be sent any more, or was not taken. */
+  /** This one is not to be sent any more. */
   drop(key) {
     const isOther = (message) => message.key !== key;
     this.#waiting = this.#waiting.filter(isOther);
     this.#sent = this.#sent.filter(isOther);
+  }
+
+  /** This one was not taken: those behind it are not to overtake it. */
+  failed(key) {
+    this.drop(key);
+    this.stop();
+  }
+
+  /** Send no more of them. */
+  stop() {
+    clearTimeout(this.#next);
+    this.#next = undefined;
+    this.#waiting = [];
   }
 
   /** The server has answered all questions. Returns what it has taken since it was told so before. */
@@ -86,7 +100,6 @@ export class Portions {
   }
 
   #sendNext() {
-    clearTimeout(this.#next);
     this.#next = undefined;
     this.#sent = this.#waiting.splice(0, AT_ONCE);
     this.#send(this.#sent);
