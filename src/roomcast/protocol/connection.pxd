@@ -61,5 +61,6 @@ cdef class Connection(Sender):
     cdef _count_control_frame(self)
     cdef _fail(self, error, Py_ssize_t position, list events)
     cdef _end(self)
+    @cython.locals(payload=bytes)
     cdef _message_at(self, int first, bytes data, Py_ssize_t start, Py_ssize_t stop)
     cdef bytes _unmasked(self, bytes data, Py_ssize_t start, Py_ssize_t stop)

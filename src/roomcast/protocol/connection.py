@@ -270,7 +270,7 @@ class Connection(Sender):
             return end if self._phase == _AT_END else stop
         message = self._message
         if message is None:
-            if stop <= end and first & 0xC0 == FIN:
+            if stop <= end and first & FIN:
                 events.append(self._message_at(first, data, start, stop))
                 return stop
             message = self._begin_message(first, length)
@@ -378,9 +378,12 @@ class Connection(Sender):
 
     def _message_at(self, first: int, data: bytes, start: int, stop: int) -> str | bytes:
         """Return the message that is whole in one frame."""
-        if first == _TEXT:
-            return unmask_text(data, start, stop) if self._mask_bit else data[start:stop].decode()
-        return self._unmasked(data, start, stop)
+        if first == _TEXT and self._mask_bit:
+            return unmask_text(data, start, stop)
+        payload = self._unmasked(data, start, stop)
+        if first & RSV1 and self._inflater is not None:
+            payload = self._inflater.inflate_whole(payload, self._max_message_size)
+        return payload.decode() if first & 0x0F == Opcode.TEXT else payload
 
     def _unmasked(self, data: bytes, start: int, stop: int) -> bytes:
         return mask(data, start, stop) if self._mask_bit else data[start:stop]

@@ -27,8 +27,8 @@ MINIMUM_SIZE = 128
 
 _TAIL = b"\x00\x00\xff\xff"
 """The end of the empty block that ends every deflated message; it is not sent (section 7.2.1)."""
-_LAST_BLOCK = b"\x03\x00"
-"""An empty block with BFINAL: behind the tail it ends the stream, unless a block was cut short."""
+_END = _TAIL + b"\x03\x00"
+"""The tail, and an empty block with BFINAL: together they end the stream, unless a block was cut short."""
 
 _STEP = 1 << 20
 """The most bytes to inflate at once: what a bomb may take beside the message it inflates to."""
@@ -157,14 +157,45 @@ class Inflater:
         context_takeover: the peer keeps its window from message to message.
     """
 
-    __slots__ = ("_begun", "_context_takeover", "_stream", "_streams_left", "_window_bits")
+    __slots__ = ("_begun", "_context_takeover", "_end", "_stream", "_streams_left", "_window_bits")
 
     def __init__(self, window_bits: int, context_takeover: bool) -> None:
         self._window_bits = window_bits
         self._context_takeover = context_takeover
+        self._end = _TAIL if context_takeover else _END
         self._stream: _Decompress | None = None
         self._begun = False
         self._streams_left = _MAX_STREAMS
+
+    def inflate_whole(self, payload: bytes, max_size: int) -> bytes:
+        """Inflate a message that came whole: without a copy, where it is one stream and not long.
+
+        Args:
+            payload: all of it.
+            max_size: the most bytes that the message may have.
+
+        Raises:
+            InvalidFrame: this is not deflated data, or it stops within a block.
+            MessageTooBig: it inflates over `max_size`; at most one byte more was inflated.
+        """
+        if not payload:
+            return b""
+        stream = self._stream or self._next_stream()
+        wanted = min(max_size, _STEP) + 1
+        message = bytearray()
+        try:
+            inflated = stream.decompress(payload + self._end, wanted)
+            if len(inflated) < wanted and not stream.unused_data:
+                if stream.eof:
+                    self._stream = None
+                self._finished()
+                return inflated
+            rest = self._append(stream, inflated, wanted, message, max_size)
+        except zlib.error as error:
+            raise _not_deflated(error) from None
+        self.inflate(rest, message, max_size)
+        self._finished()
+        return bytes(message)
 
     def inflate(self, piece: bytes | bytearray, message: bytearray, max_size: int) -> None:
         """Inflate the next piece of a message, onto the end of what came of it before.
@@ -183,18 +214,23 @@ class Inflater:
             stream = self._stream or self._next_stream()
             wanted = min(max_size - len(message) + 1, _STEP)
             try:
-                inflated = stream.decompress(piece, wanted)
-                while len(inflated) == wanted and not stream.eof:
-                    message += self._within(inflated, message, max_size)
-                    wanted = min(max_size - len(message) + 1, _STEP)
-                    inflated = stream.decompress(stream.unconsumed_tail, wanted)
+                piece = self._append(stream, stream.decompress(piece, wanted), wanted, message, max_size)
             except zlib.error as error:
-                raise InvalidFrame(f"deflated data that cannot be inflated: {str(error)[:70]}") from None
+                raise _not_deflated(error) from None
+
+    def _append(
+        self, stream: _Decompress, inflated: bytes, wanted: int, message: bytearray, max_size: int
+    ) -> bytes:
+        """Append what was inflated, and what more there is to it; return what follows the end of the stream."""
+        while len(inflated) == wanted and not stream.eof:
             message += self._within(inflated, message, max_size)
-            piece = stream.unused_data
-            if stream.eof:
-                # A block with BFINAL ends a stream, and what follows is the next one (section 7.2.3.4).
-                self._stream = None
+            wanted = min(max_size - len(message) + 1, _STEP)
+            inflated = stream.decompress(stream.unconsumed_tail, wanted)
+        message += self._within(inflated, message, max_size)
+        if stream.eof:
+            # A block with BFINAL ends a stream, and what follows is the next one (section 7.2.3.4).
+            self._stream = None
+        return stream.unused_data
 
     def finish(self, message: bytearray, max_size: int) -> None:
         """Inflate the end of a message: all pieces are here.
@@ -206,12 +242,12 @@ class Inflater:
         if not self._begun:
             # Some endpoints write the empty message as no bytes at all, where section 7.2.3.6 has one zero.
             return
-        if self._context_takeover:
-            self.inflate(_TAIL, message, max_size)
-        else:
-            self.inflate(_TAIL + _LAST_BLOCK, message, max_size)
-            if self._stream is not None:
-                raise InvalidFrame("deflated data that stops within a block")
+        self.inflate(self._end, message, max_size)
+        self._finished()
+
+    def _finished(self) -> None:
+        if not self._context_takeover and self._stream is not None:
+            raise InvalidFrame("deflated data that stops within a block")
         self._begun = False
         self._streams_left = _MAX_STREAMS
 
@@ -227,3 +263,7 @@ class Inflater:
         if len(message) + len(inflated) > max_size:
             raise MessageTooBig(f"a message that inflates to over {max_size} bytes")
         return inflated
+
+
+def _not_deflated(error: zlib.error) -> InvalidFrame:
+    return InvalidFrame(f"deflated data that cannot be inflated: {str(error)[:70]}")
