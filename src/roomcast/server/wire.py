@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from roomcast.server.upkeep import Upkeep
 
 STEP = 1024
-"""How many bytes are read at once of what may be deflated: inflated, it may be a thousand times as long, and all else
-waits meanwhile."""
+"""How many bytes are read at once of what may be deflated: it may be a thousand times as long, inflated, and all
+else waits for it."""
 FRAGMENTS_OF_A_MESSAGE = 8
 """How many fragments count as one more message, for the rate: each costs time, however little it says."""
 LATE_BYTES = 16 * 1024 * 1024
