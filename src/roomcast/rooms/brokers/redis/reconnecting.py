@@ -183,6 +183,7 @@ class Reconnecting(ABC):
                     await let_go(connection)
             except (*LOST, BrokerUnavailable) as error:
                 self._problem = self._trouble.tell(error)
+                error.__traceback__ = None  # it leads to the error again, by a frame
             self._failed()
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311 - not all at once
