@@ -204,6 +204,8 @@ class RedisServer:
         yield f"dir {self.folder}"
         yield 'save ""'
         yield f"appendonly {'yes' if self._append else 'no'}"
+        # What it acknowledges is to survive a kill -9: with `everysec`, it puts off writing while the disk lags.
+        yield "appendfsync no"
         yield "bind 127.0.0.1"
         if self._tls is not None:
             yield from ("port 0", f"tls-port {self.port}", "tls-auth-clients no")

@@ -19,16 +19,13 @@ if TYPE_CHECKING:
 
 
 class Redis(RedisServer):
-    """A Redis that answers once what it was told is on the disk.
+    """A Redis.
 
     Attributes:
         keeps_all: whether it has all that it acknowledged after it was killed.
     """
 
     keeps_all = True
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "appendfsync always")
 
     def subscriptions(self) -> int:
         """How many channels somebody is subscribed to."""
