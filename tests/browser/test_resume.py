@@ -106,18 +106,25 @@ def test_a_tab_in_a_browser_that_was_offline_says_so_and_shows_what_it_missed_on
     expect(ada.locator('[data-pending="true"]')).to_have_count(0)
 
 
+def typed_offline(chat: Chat, proxy: Proxy, far: Tabs, count: int) -> tuple[Page, list[str]]:
+    """Give a page that has lost the server, and what was typed there since: all at once, it would be a flood."""
+    chat.kill()
+    chat.start("--messages-per-second", "25")
+    page = far.open(name="Ada")
+    proxy.cut()
+    disconnected(page)
+    waiting = [f"typed offline {number}" for number in range(count)]
+    for text in waiting:
+        say(page, text)
+    expect(page.locator('[data-pending="true"]')).to_have_count(count)
+    return page, waiting
+
+
 def test_much_that_waits_is_sent_in_order_and_no_faster_than_the_server_takes_it(
     chat: Chat, proxy: Proxy, far: Tabs, tabs: Tabs
 ) -> None:
-    chat.kill()
-    chat.start("--messages-per-second", "25")  # all at once would be a flood
-    ada, bob = far.open(name="Ada"), tabs.open(name="Bob")
-    proxy.cut()
-    disconnected(ada)
-    waiting = [f"typed offline {number}" for number in range(65)]
-    for text in waiting:
-        say(ada, text)
-    expect(ada.locator('[data-pending="true"]')).to_have_count(65)
+    ada, waiting = typed_offline(chat, proxy, far, 65)
+    bob = tabs.open(name="Bob")
     proxy.mend()
     expect(messages(bob).last).to_have_text(re.compile(r"typed offline (14|29|44|59)"), timeout=30_000)
     say(ada, "typed meanwhile")
@@ -130,14 +137,8 @@ def test_much_that_waits_is_sent_in_order_and_no_faster_than_the_server_takes_it
 def test_much_that_waits_for_another_room_is_brought_there(
     chat: Chat, proxy: Proxy, far: Tabs, tabs: Tabs
 ) -> None:
-    chat.kill()
-    chat.start("--messages-per-second", "25")
-    ada, bob = far.open(name="Ada"), tabs.open(name="Bob")
-    proxy.cut()
-    disconnected(ada)
-    waiting = [f"typed offline {number}" for number in range(45)]
-    for text in waiting:
-        say(ada, text)
+    ada, waiting = typed_offline(chat, proxy, far, 45)
+    bob = tabs.open(name="Bob")
     ada.get_by_test_id("new-room-input").fill("elsewhere")
     ada.get_by_test_id("new-room-input").press("Enter")
     proxy.mend()

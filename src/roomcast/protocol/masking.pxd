@@ -21,7 +21,10 @@ cpdef mask_onto(bytearray message, bytes data, Py_ssize_t start, Py_ssize_t stop
 )
 cdef void xor_into(unsigned char* target, const unsigned char* source, const unsigned char* key, Py_ssize_t size) noexcept
 
-@cython.locals(done=Py_ssize_t, step=Py_ssize_t, at=Py_ssize_t, bits=cython.uchar)
+@cython.locals(done=Py_ssize_t, stop=Py_ssize_t)
 cdef Py_ssize_t xor_ascii_into(
     unsigned char* target, const unsigned char* source, const unsigned char* key, Py_ssize_t size
 ) noexcept
+
+@cython.locals(end=Py_ssize_t, at=Py_ssize_t, bits=cython.uchar)
+cdef Py_ssize_t ascii_until(const unsigned char* text, Py_ssize_t start, Py_ssize_t stop) noexcept

@@ -111,15 +111,25 @@ def xor_ascii_into(target: Any, source: Any, key: Any, size: int) -> int:  # noq
     """Do as `xor_into` does until what comes out is not ASCII, and return how much is."""
     done = 0
     while done < size:
-        step = min(_BLOCK, size - done)
-        xor_into(target + done, source + done, key, step)
+        stop = min(done + _BLOCK, size)
+        xor_into(target + done, source + done, key, stop - done)
+        if ascii_until(target, done, stop) < stop:
+            break
+        done = stop
+    return done
+
+
+def ascii_until(text: Any, start: int, stop: int) -> int:  # noqa: ANN401 - a pointer
+    """Say how far the text from `start` to `stop` is ASCII, in whole blocks. Only where this is compiled."""
+    while start < stop:
+        end = min(start + _BLOCK, stop)
         bits = 0
-        for at in range(done, done + step):
-            bits |= target[at]
+        for at in range(start, end):
+            bits |= text[at]
         if bits > 127:
             break
-        done += step
-    return done
+        start = end
+    return start
 
 
 def _xor(data: bytes, key: bytes) -> bytes:

@@ -3,8 +3,6 @@ cimport cython
 
 from roomcast.protocol.masking cimport mask_onto
 
-cdef Py_ssize_t _BLOCK
-
 cdef class IncomingMessage:
     cdef bint _is_text
     cdef bint _is_ascii
@@ -19,5 +17,5 @@ cdef class IncomingMessage:
     cpdef feed(self, bytes data, Py_ssize_t start, Py_ssize_t stop, bytes key)
     @cython.locals(source=cython.p_const_uchar)
     cpdef finish(self)
-    @cython.locals(text=cython.p_const_uchar, size=Py_ssize_t, stop=Py_ssize_t, at=Py_ssize_t, bits=cython.uchar)
+    @cython.locals(text=cython.p_const_uchar, size=Py_ssize_t)
     cdef _check(self)

@@ -18,9 +18,7 @@ else:
     if cython.compiled:
         from cython.cimports.cpython.unicode import PyUnicode_DATA, PyUnicode_New
         from cython.cimports.libc.string import memcpy
-
-_BLOCK = 4096
-"""How many bytes are looked at together for one that is not ASCII."""
+        from cython.cimports.roomcast.protocol.masking import ascii_until
 
 
 class IncomingMessage:
@@ -116,15 +114,8 @@ class IncomingMessage:
         if cython.compiled:
             text: Any = self._payload
             size = len(self._payload)
-            while self._checked < size:
-                stop = min(self._checked + _BLOCK, size)
-                bits = 0
-                for at in range(self._checked, stop):
-                    bits |= text[at]
-                if bits > 127:
-                    break
-                self._checked = stop
-            else:
+            self._checked = ascii_until(text, self._checked, size)  # type: ignore[name-defined]
+            if self._checked == size:
                 return
         self._is_ascii = False
         self._checked = decoded_until(self._payload, self._checked)

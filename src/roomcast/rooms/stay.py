@@ -133,9 +133,8 @@ class Stay:
         finally:
             if self._holds:
                 self._holds = False
-                self.member.stay = (
-                    None  # else only the garbage collector would free them, and all of the connection
-                )
+                # Else each would hold the other, and all of the connection, until the garbage collector looks.
+                self.member.stay = None
                 await self._connections.let_go(self.member.connection)
 
     def end(self) -> asyncio.Task[None]:
